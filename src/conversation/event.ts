@@ -1,0 +1,38 @@
+/**
+ * What happens in a turn, as its followers see it. Events are numbered from 0 in the order of their happening;
+ * the number is the SSE `id` of the native stream, and a follower asks for what comes after a number.
+ */
+
+import type { Session } from './session.ts';
+import type { Turn } from './turn.ts';
+
+export type TurnEvent =
+  | { type: 'turn.started'; turn: Turn }
+  | { type: 'message.delta'; text: string }
+  | { type: 'reasoning.delta'; text: string }
+  /** The last event of a turn that joined the conversation. */
+  | { type: 'turn.completed'; ended: EndedTurn }
+  /** The last event of every other turn. */
+  | { type: 'turn.failed'; ended: EndedTurn };
+
+/** A turn that is over, with what an answer shows beside it. */
+export interface EndedTurn {
+  turn: Turn;
+  /** The session as the turn found it. */
+  session: Session;
+  /** The turns that the model saw before this one, oldest first. */
+  seen: readonly SeenTurn[];
+}
+
+/** What a window shows of a turn. */
+export interface SeenTurn {
+  id: string;
+  input: Turn['input'];
+  output: Turn['output'];
+  createdAt: number;
+  completedAt: number;
+}
+
+export function isLast(event: TurnEvent): boolean {
+  return event.type === 'turn.completed' || event.type === 'turn.failed';
+}

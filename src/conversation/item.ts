@@ -1,0 +1,98 @@
+/**
+ * Items: the atoms of a conversation, in the JSON of the Open Responses specification. They are stored
+ * verbatim, unknown fields included, which is why their fields are in snake case.
+ */
+
+export type Item = MessageItem | ReasoningItem | FunctionCallItem | FunctionCallOutputItem;
+
+export type MessageRole = 'user' | 'assistant' | 'system' | 'developer';
+
+export interface MessageItem {
+  type: 'message';
+  id: string;
+  role: MessageRole;
+  status: ItemStatus;
+  content: MessagePart[];
+  /** The caller's own notes on the message; no provider sees them. */
+  metadata?: Record<string, string>;
+}
+
+/** `incomplete`: the model was cut off inside the item. */
+export type ItemStatus = 'in_progress' | 'completed' | 'incomplete';
+
+export type MessagePart = InputText | InputImage | InputFile | OutputText | Refusal;
+
+export interface InputText {
+  type: 'input_text';
+  text: string;
+}
+
+export interface InputImage {
+  type: 'input_image';
+  /** An http(s) URL, or a data URL. */
+  image_url: string;
+  detail?: string;
+}
+
+export interface InputFile {
+  type: 'input_file';
+  filename?: string;
+  /** A data URL. */
+  file_data?: string;
+  file_url?: string;
+  file_id?: string;
+}
+
+export interface OutputText {
+  type: 'output_text';
+  text: string;
+  annotations: unknown[];
+  logprobs: unknown[];
+}
+
+export interface Refusal {
+  type: 'refusal';
+  refusal: string;
+}
+
+export interface ReasoningItem {
+  type: 'reasoning';
+  id: string;
+  summary: unknown[];
+  content: { type: 'reasoning_text'; text: string }[];
+}
+
+export interface FunctionCallItem {
+  type: 'function_call';
+  id: string;
+  /** Joins the call with its output; the provider's own id where it gives one. */
+  call_id: string;
+  name: string;
+  /** JSON text as the model wrote it; it may be invalid JSON. */
+  arguments: string;
+  status: ItemStatus;
+}
+
+export interface FunctionCallOutputItem {
+  type: 'function_call_output';
+  id: string;
+  call_id: string;
+  output: string;
+  status: ItemStatus;
+  metadata?: Record<string, string>;
+}
+
+/**
+ * Whether the item takes a place in the window: messages, calls and results do, reasoning does not. An item
+ * with a place is one message of the native API.
+ */
+export function takesPlace(item: Item): boolean {
+  return item.type !== 'reasoning';
+}
+
+/** How many places the items take in the window. */
+export function countPlaces(items: readonly Item[]): number {
+  let places = 0;
+  for (const item of items) if (takesPlace(item)) places += 1;
+  return places;
+}

@@ -1,0 +1,83 @@
+/**
+ * The error catalogue: every code a client can meet, with its HTTP status, its public text and whether
+ * sending the same request again can help. Domain code throws `AppError`; `http/error-response.ts` is the
+ * one place that turns it into an answer. `docs/errors.md` shows the same table, held together by a test.
+ */
+
+interface CatalogueEntry {
+  /** HTTP status of the answer when the error ends a request. */
+  readonly status: number;
+  /** What the client reads. Never contains input, secrets or a provider's raw body. */
+  readonly message: string;
+  /** Whether the same request can succeed later without being changed. */
+  readonly retryable: boolean;
+}
+
+const entry = (status: number, message: string, retryable = false): CatalogueEntry => ({
+  status,
+  message,
+  retryable,
+});
+
+export const errorCatalogue = {
+  invalid_json: entry(400, 'The request body is not valid JSON.'),
+  invalid_content_type: entry(400, 'The request body must be sent as application/json.'),
+  invalid_request: entry(400, 'The request is not valid; details.problems names each place.'),
+  invalid_cursor: entry(400, 'The "after" cursor does not name an element of this list.'),
+  provider_not_found: entry(400, 'There is no provider of that name; details.known lists them.'),
+  model_required: entry(400, 'The provider has no default model, so the request must name one.'),
+  tool_call_not_found: entry(400, 'tool_call_id does not name an unanswered call of the conversation.'),
+  parent_not_usable: entry(400, 'Only a completed or incomplete turn can be continued.'),
+  provider_rejected_request: entry(400, 'The provider refused the request as invalid.'),
+  context_length_exceeded: entry(400, 'The conversation is longer than the model accepts.'),
+  content_filtered: entry(400, "The provider's content filter refused the request or its answer."),
+  session_not_found: entry(404, 'There is no such session.'),
+  turn_not_found: entry(404, 'The session has no such turn.'),
+  route_not_found: entry(404, 'There is nothing at this path.'),
+  method_not_allowed: entry(405, 'This path does not answer to that method; see the Allow header.'),
+  session_busy: entry(409, 'Another turn of this session is running.', true),
+  body_too_large: entry(413, 'The request body is larger than 4 MiB.'),
+  headers_too_large: entry(431, 'The request headers are larger than 16 KiB.'),
+  provider_rate_limited: entry(429, 'Every provider tried is limiting requests at the moment.', true),
+  session_queue_full: entry(429, 'Too many messages are already waiting for this session.', true),
+  internal_error: entry(500, 'Something unforeseen went wrong; the request id finds it in the log.', true),
+  events_expired: entry(500, 'The reader fell too far behind the running turn; read the turn itself.', true),
+  server_restarted: entry(500, 'The server stopped before this turn was finished.', true),
+  turn_superseded: entry(500, 'The server lost its claim on the session before the turn was finished.', true),
+  provider_error: entry(502, 'No provider could answer.', true),
+  server_shutting_down: entry(503, 'The server is shutting down.', true),
+  store_unavailable: entry(503, 'The store cannot be reached or written to at the moment.', true),
+  provider_timeout: entry(504, 'No provider answered in time.', true),
+} as const satisfies Record<string, CatalogueEntry>;
+
+export type ErrorCode = keyof typeof errorCatalogue;
+export type ErrorDetails = Readonly<Record<string, unknown>>;
+
+/** An error with a place in the catalogue. `details` is public; `cause` goes to the log only. */
+export class AppError extends Error {
+  override readonly name = 'AppError';
+  readonly code: ErrorCode;
+  readonly details: ErrorDetails | undefined;
+
+  constructor(code: ErrorCode, details?: ErrorDetails, options?: { cause?: unknown }) {
+    super(errorCatalogue[code].message, options);
+    this.code = code;
+    this.details = details;
+  }
+
+  get status(): number {
+    return errorCatalogue[this.code].status;
+  }
+
+  get retryable(): boolean {
+    return errorCatalogue[this.code].retryable;
+  }
+}
+
+/**
+ * Any thrown value as an `AppError`: catalogued errors pass, everything else becomes `internal_error` with
+ * the original as its cause, so that no detail of it can reach a client.
+ */
+export function asAppError(error: unknown): AppError {
+  return error instanceof AppError ? error : new AppError('internal_error', undefined, { cause: error });
+}

@@ -1,0 +1,172 @@
+/**
+ * The store: what Parley remembers. One contract, `store.contract.ts`, runs against every implementation.
+ *
+ * Rules for all methods:
+ * - The store makes no ids and no times; it inserts those it is given.
+ * - A promise resolves when the effect is durable in the sense of the store (on disk, for those that have one)
+ *   and rejects with `AppError('store_unavailable')` when the engine cannot be reached or written to. Each call
+ *   is atomic: after a rejection nothing of it has happened, or all of it has.
+ * - Every call on a session carries the owner. Another owner's session is answered exactly as a missing one.
+ * - Items come back as they were given, unknown fields included, in the order in which they were given.
+ */
+
+import type { Item } from '../conversation/item.ts';
+import type { Page, PageRequest } from '../conversation/page.ts';
+import type { Session, SessionSettings } from '../conversation/session.ts';
+import type { Turn, TurnError, TurnOutcome } from '../conversation/turn.ts';
+
+export interface Store {
+  // Sessions
+
+  /**
+   * Adds a session. `turns`, oldest first and all of them ended, become its conversation: each follows the one
+   * before, and the last is the head. The session and its turns appear together. `session.headTurnId` must be
+   * the last turn's id, or null without turns.
+   */
+  createSession(session: Session, turns?: readonly Turn[]): Promise<void>;
+
+  getSession(owner: string, sessionId: string): Promise<Session | null>;
+
+  /**
+   * The owner's sessions by id, which is the order of their making: stable while others are added or deleted.
+   * `after` may name a session that is gone.
+   */
+  listSessions(query: SessionQuery): Promise<Page<Session>>;
+
+  /** Changes the settings that are present in `change`; metadata is replaced as a whole. */
+  updateSession(
+    owner: string,
+    sessionId: string,
+    change: Partial<SessionSettings>,
+    updatedAt: number,
+  ): Promise<Session | null>;
+
+  /** Deletes the session with its turns and items, a running turn included. False if there was none. */
+  deleteSession(owner: string, sessionId: string): Promise<boolean>;
+
+  // Turns
+
+  /**
+   * The first of a turn's two round trips, one atomic step: checks that the session is the owner's and has no
+   * running turn, records the new turn as `in_progress` with its input, makes it the session's running turn
+   * under a new fence, and reads what the window needs of the path before it.
+   */
+  beginTurn(begin: TurnBegin): Promise<BeginOutcome>;
+
+  /**
+   * The second round trip, one atomic step: records the outcome and ends the session's running turn. If the
+   * status joins the conversation (`joinsConversation`), the turn becomes the head and its items take their
+   * places. False, and no effect, if the turn does not hold the session under this fence any more: it was
+   * failed by `failInterrupted`, or the session was deleted.
+   */
+  commitTurn(commit: TurnCommit): Promise<boolean>;
+
+  getTurn(owner: string, sessionId: string, turnId: string): Promise<Turn | null>;
+
+  /** All turns of the session in the order of their beginning, whatever their state. Null: no such session. */
+  listTurns(owner: string, sessionId: string, page: PageRequest): Promise<Page<Turn> | null>;
+
+  /**
+   * The items with a place (`takesPlace`) on the path to the head, in conversation order; `page.after` is an
+   * item's id. Null: no such session. Throws `AppError('invalid_cursor')` if `after` is not on the path.
+   */
+  listItems(owner: string, sessionId: string, page: PageRequest): Promise<Page<PlacedItem> | null>;
+
+  /** The end of the path to a turn, read as `beginTurn` reads it, with the session. Null: no such session. */
+  readPath(query: PathQuery): Promise<SessionPath | null>;
+
+  /**
+   * Called once at start, before any turn begins: every turn that is still running was left by a process that
+   * died. Each becomes `failed` with this error, and its session is free. Returns how many there were.
+   */
+  failInterrupted(error: TurnError, completedAt: number): Promise<number>;
+
+  // The store itself
+
+  /** Rejects with `store_unavailable` if the store could not serve a turn now. Cheap enough for a probe. */
+  ping(): Promise<void>;
+
+  /** Waits for what is under way, then releases everything. Nothing may be called afterwards. */
+  close(): Promise<void>;
+}
+
+export interface SessionQuery extends PageRequest {
+  owner: string;
+  /** Only sessions whose metadata has all of these pairs. */
+  metadata: Readonly<Record<string, string>>;
+}
+
+export interface TurnBegin {
+  owner: string;
+  sessionId: string;
+  turnId: string;
+  /** The turn to follow; undefined = the head, null = none: the conversation starts again. */
+  parentTurnId: string | null | undefined;
+  input: readonly Item[];
+  createdAt: number;
+  /** How much of the path to read. */
+  reach: Reach;
+}
+
+/**
+ * How far back a path is read, in places: `places`, else the session's `memoryLimit`, else `defaultPlaces`,
+ * minus `taken`. Turns are read whole, newest first, until that many places are reached or the path ends; so
+ * the last turn read may exceed it.
+ */
+export interface Reach {
+  places: number | null;
+  defaultPlaces: number;
+  /** Places that the new turn's input takes already. */
+  taken: number;
+}
+
+export type BeginOutcome =
+  | { kind: 'begun'; session: Session; path: PathTurn[]; parentId: string | null; fence: number }
+  /** The session has a running turn. */
+  | { kind: 'busy'; turnId: string }
+  | { kind: 'missing'; what: 'session' | 'parent' }
+  /** The parent exists and is not part of a conversation (`joinsConversation`). */
+  | { kind: 'unusable_parent' };
+
+/** A turn of a path, as the window sees it. */
+export interface PathTurn {
+  id: string;
+  /** Places on the path before this turn, counted from the start of the conversation. */
+  placesBefore: number;
+  input: Item[];
+  output: Item[];
+  createdAt: number;
+  completedAt: number;
+}
+
+export interface SessionPath {
+  session: Session;
+  /** Newest first. */
+  path: PathTurn[];
+}
+
+export interface PathQuery {
+  owner: string;
+  sessionId: string;
+  /**
+   * The newest turn to read; undefined = the head. A turn that does not exist or does not join the
+   * conversation gives an empty path.
+   */
+  turnId: string | undefined;
+  reach: Reach;
+}
+
+export interface PlacedItem {
+  item: Item;
+  turnId: string;
+  /** When it became part of its turn: the turn's beginning for input, its end for output. */
+  createdAt: number;
+}
+
+export interface TurnCommit {
+  sessionId: string;
+  turnId: string;
+  /** As `beginTurn` gave it. */
+  fence: number;
+  outcome: TurnOutcome;
+}
