@@ -1,0 +1,47 @@
+import assert from 'node:assert/strict';
+import { it } from 'node:test';
+import { loadTexts } from '../../test/load-texts.ts';
+import { describeConfig } from './describe-config.ts';
+import { settingNames } from './schema.ts';
+
+const env = {
+  OPENAI_API_KEY: 'hunter2-a',
+  OPENAI_BASE_URL: 'https://parley:hunter2-b@proxy.example/v1',
+  OPENROUTER_BASE_URL: 'https://hunter2-c@proxy.example/v1',
+  OPENROUTER_KEY: 'hunter2-d',
+};
+const yaml = `
+providers:
+  - name: local
+    base_url: http://u:hunter2-e@h/v1
+    api_key: hunter2-f
+    headers: {Authorization: hunter2-g}
+  - {name: open, base_url: "http://h/v1"}`;
+
+it('shows every setting under its name', () => {
+  const described = describeConfig(loadTexts({}));
+  assert.deepEqual(Object.keys(described), [...settingNames, 'providers']);
+  assert.equal(described['PORT'], 8000);
+  assert.equal(described['OPENAI_API_KEY'], null);
+  assert.equal(described['OPENAI_BASE_URL'], 'https://api.openai.com/v1');
+  assert.equal(described['DATABASE_URL'], 'sqlite:data/parley.db');
+});
+
+it('shows no secret', () => {
+  const described = describeConfig(loadTexts({ env, yaml }));
+  assert.doesNotMatch(JSON.stringify(described), /hunter2/);
+  assert.equal(described['OPENAI_API_KEY'], '***');
+  assert.equal(described['OPENAI_BASE_URL'], 'https://parley:***@proxy.example/v1');
+  assert.equal(described['OPENROUTER_BASE_URL'], 'https://***@proxy.example/v1');
+  const none = { model: null, models: [], context_tokens: null };
+  assert.deepEqual(described['providers'], [
+    {
+      ...none,
+      name: 'local',
+      base_url: 'http://u:***@h/v1',
+      api_key: '***',
+      headers: { Authorization: '***' },
+    },
+    { ...none, name: 'open', base_url: 'http://h/v1', api_key: null, headers: {} },
+  ]);
+});

@@ -1,0 +1,41 @@
+/** The configuration for showing to the operator. */
+
+import { type Config, configKey, settingNames, settings } from './schema.ts';
+import type { Disclosure } from './setting.ts';
+
+const CONCEALED = '***';
+
+/**
+ * Every setting under its own name. Secrets and the values of headers are `***`, URLs have their passwords
+ * blanked; what is not set is null.
+ */
+export function describeConfig(config: Config): Record<string, unknown> {
+  const values: [string, unknown][] = settingNames.map((name) => [
+    name,
+    shown(config[configKey(name)], settings[name].disclosure),
+  ]);
+  const providers = config.providers.map((provider) => ({
+    name: provider.name,
+    base_url: shown(provider.baseUrl, 'without-password'),
+    api_key: shown(provider.apiKey, 'never'),
+    model: provider.model,
+    models: provider.models,
+    headers: Object.fromEntries(Object.keys(provider.headers).map((name) => [name, CONCEALED])),
+    context_tokens: provider.contextTokens,
+  }));
+  return { ...Object.fromEntries(values), providers };
+}
+
+function shown(value: unknown, disclosure: Disclosure): unknown {
+  if (typeof value !== 'string' || disclosure === 'whole') return value;
+  return disclosure === 'never' ? CONCEALED : withoutPassword(value);
+}
+
+/** The URL with its password blanked; a user without one is blanked too, as it may be a token. */
+function withoutPassword(text: string): string {
+  const url = URL.parse(text);
+  if (url === null || (url.username === '' && url.password === '')) return text;
+  if (url.password === '') url.username = CONCEALED;
+  else url.password = CONCEALED;
+  return url.href;
+}

@@ -1,0 +1,64 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { type ConfigTexts, loadTexts, problemOf, problemsOf } from '../../test/load-texts.ts';
+
+const yaml = 'providers: [{name: b, base_url: "http://h"}, {name: a, base_url: "http://h"}]';
+
+describe('which providers there are', () => {
+  const table: [string, ConfigTexts, string[]][] = [
+    ['demo alone without any', {}, ['demo']],
+    ['openai with its key', { env: { OPENAI_API_KEY: 'k' } }, ['openai']],
+    ['openai with its URL', { dotenv: 'OPENAI_BASE_URL=https://api.openai.com/v1' }, ['openai']],
+    ['not openai with an empty URL', { env: { OPENAI_BASE_URL: '' } }, ['demo']],
+    ['not openrouter with only its URL', { env: { OPENROUTER_BASE_URL: 'http://h' } }, ['demo']],
+    [
+      'openai, openrouter, then the YAML in its order',
+      { env: { OPENROUTER_KEY: 'k', OPENAI_API_KEY: 'k' }, yaml },
+      ['openai', 'openrouter', 'b', 'a'],
+    ],
+    ['demo last when named', { env: { DEFAULT_PROVIDER: ' Demo ' }, yaml }, ['b', 'a', 'demo']],
+    [
+      'demo when a fallback',
+      { env: { OPENAI_API_KEY: 'k', FALLBACK_PROVIDERS: 'demo' } },
+      ['openai', 'demo'],
+    ],
+  ];
+  for (const [what, texts, names] of table) {
+    it(what, () => assert.deepEqual(loadTexts(texts).providerNames, names));
+  }
+});
+
+describe('settings that name providers', () => {
+  it('take known ones, whatever their case', () => {
+    const config = loadTexts({ env: { DEFAULT_PROVIDER: 'A', FALLBACK_PROVIDERS: 'B, a' }, yaml });
+    assert.deepEqual([config.defaultProvider, config.fallbackProviders], ['a', ['b', 'a']]);
+  });
+
+  it('refuse others and list the known', () => {
+    assert.equal(
+      problemOf({ env: { DEFAULT_PROVIDER: 'c' }, yaml }),
+      'DEFAULT_PROVIDER (environment): names the provider "c", which is not configured; known are b, a, demo',
+    );
+    assert.match(problemOf({ env: { DEFAULT_PROVIDER: 'constructor' } }), /; known are demo$/);
+    const problems = problemsOf({ env: { FALLBACK_PROVIDERS: 'a,c,d' }, yaml });
+    assert.deepEqual(
+      problems.map(({ setting }) => setting),
+      ['FALLBACK_PROVIDERS', 'FALLBACK_PROVIDERS'],
+    );
+  });
+
+  it('say which key a provider is waiting for', () => {
+    assert.match(problemOf({ env: { DEFAULT_PROVIDER: 'openai' } }), /OPENAI_API_KEY would add it/);
+    assert.match(problemOf({ env: { FALLBACK_PROVIDERS: 'openrouter' } }), /OPENROUTER_KEY would add it/);
+  });
+
+  it('are not blamed for a list that is itself broken', () => {
+    const env = { DEFAULT_PROVIDER: 'a' };
+    assert.match(problemOf({ env, yaml: 'providers: [{name: a' }), /^APP_CONFIG/);
+    assert.match(problemOf({ env, yaml: 'providers: [{base_url: "http://h"}]' }), /^providers\[0\]\.name/);
+    assert.match(
+      problemOf({ env, yaml: 'providers: [{name: a, base_url: "h"}]' }),
+      /^providers\[0\]\.base_url/,
+    );
+  });
+});

@@ -1,0 +1,191 @@
+/**
+ * Every setting of Parley, declared once: the type `Config`, the loading, the README's table and the tests of
+ * the example files derive from this. A setting's name is the environment variable's; in the YAML it is the
+ * same in lower case, in `Config` in camel case.
+ */
+
+import { type ProviderConfig, providerSchema } from './provider-list.ts';
+import {
+  boolean,
+  choice,
+  databaseUrl,
+  headerText,
+  host,
+  integer,
+  name,
+  names,
+  number,
+  type Setting,
+  type SettingValue,
+  secret,
+  text,
+  url,
+  variableOnly,
+} from './setting.ts';
+
+/** No wait of the server is meant to last longer than a day; a greater number is a mistake of unit. */
+const DAY_SECONDS = 86_400;
+/** The smallest step of the timers behind the clocks. */
+const MILLISECOND_SECONDS = 0.001;
+
+export const settings = {
+  PORT: integer({
+    min: 0,
+    max: 65_535,
+    default: 8000,
+    description: 'TCP port to listen on; 0 takes any free one.',
+  }),
+  HOST: host({
+    default: '127.0.0.1',
+    description: 'Address or host name to listen on; beyond loopback it needs `ALLOW_OPEN`.',
+  }),
+  ALLOW_OPEN: boolean({
+    default: false,
+    description: 'Whether the server may listen beyond loopback although everybody there can use it.',
+  }),
+
+  OPENAI_API_KEY: secret({ default: null, description: 'Key for OpenAI; setting it adds `openai`.' }),
+  OPENAI_BASE_URL: url({
+    default: 'https://api.openai.com/v1',
+    description: 'Where the API of `openai` is; setting it adds `openai` even without a key.',
+  }),
+  OPENAI_MODEL: text({
+    default: 'gpt-5-mini',
+    description: 'Model of `openai` for requests that name none.',
+  }),
+  OPENROUTER_KEY: secret({ default: null, description: 'Key for OpenRouter; setting it adds `openrouter`.' }),
+  OPENROUTER_BASE_URL: url({
+    default: 'https://openrouter.ai/api/v1',
+    description: 'Where the API of `openrouter` is.',
+  }),
+  OPENROUTER_MODEL: text({
+    default: 'openrouter/auto',
+    description: 'Model of `openrouter` for requests that name none.',
+  }),
+  OPENROUTER_REFERER: headerText({
+    default: null,
+    description: 'Your site, told to OpenRouter as `HTTP-Referer`.',
+  }),
+  OPENROUTER_TITLE: headerText({
+    default: null,
+    description: "Your application's name, told to OpenRouter as `X-Title`.",
+  }),
+  DEFAULT_PROVIDER: name({
+    default: null,
+    description: 'Provider used when nobody chooses; without it, the first one configured.',
+  }),
+  FALLBACK_PROVIDERS: names({
+    default: [],
+    description: 'Providers tried in this order when the chosen one fails, for sessions that name none.',
+  }),
+  PROVIDER_TIMEOUT_SECONDS: number({
+    min: MILLISECOND_SECONDS,
+    max: DAY_SECONDS,
+    default: 60,
+    description:
+      'Seconds that a provider has until the first token, or until the whole answer when not streaming.',
+  }),
+  IDLE_TIMEOUT_SECONDS: number({
+    min: MILLISECOND_SECONDS,
+    max: DAY_SECONDS,
+    default: 30,
+    description: 'Seconds that a provider may be silent in the middle of a stream.',
+  }),
+  PROVIDER_MAX_CONNECTIONS: integer({
+    min: 1,
+    // The ports that one address has for connections to another.
+    max: 65_535,
+    default: 256,
+    description: 'Connections kept to each provider at most; further calls wait for one.',
+  }),
+
+  DATABASE_URL: databaseUrl({
+    default: 'sqlite:data/parley.db',
+    description: 'Where conversations are kept; `memory:` forgets them when the server stops.',
+  }),
+  MEMORY_DEFAULT: integer({
+    min: 1,
+    max: 100_000,
+    default: 50,
+    description:
+      'Messages of the past that the model sees, for sessions without a limit of their own; at most `MEMORY_MAX`.',
+  }),
+  MEMORY_MAX: integer({
+    min: 1,
+    // What one prompt can sensibly hold; a turn reads this many items at once.
+    max: 100_000,
+    default: 1000,
+    description: 'Messages that a session or a request may ask for as its memory limit at most.',
+  }),
+  SESSION_QUEUE_MAX: integer({
+    min: 0,
+    // Each one waiting keeps a connection and its body in memory.
+    max: 10_000,
+    default: 100,
+    description: 'Messages that may wait for a busy session; further ones are refused.',
+  }),
+  TURN_LOG_MAX_BYTES: integer({
+    // Below this not even the events around an answer fit; above it a handful of turns fills the memory.
+    min: 1024,
+    max: 1024 * 1024 * 1024,
+    default: 8 * 1024 * 1024,
+    description:
+      "Bytes of a running turn's events kept for its readers (8 MiB); slower readers lose the stream.",
+  }),
+
+  LOG_LEVEL: choice({
+    options: ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'],
+    default: 'info',
+    description: 'The least important lines that are logged.',
+  }),
+  SHUTDOWN_GRACE_SECONDS: number({
+    min: 0,
+    max: DAY_SECONDS,
+    default: 30,
+    description: 'Seconds that running turns have to finish when the server is told to stop.',
+  }),
+  APP_CONFIG_FILE: variableOnly(
+    text({
+      default: null,
+      description:
+        'YAML file with settings under their names in lower case; relative to the working directory.',
+    }),
+  ),
+} as const satisfies Record<string, Setting<SettingValue>>;
+
+/** The lists, which only the YAML can hold, with the fields of their entries. */
+export const lists = { providers: providerSchema } as const;
+
+export type SettingName = keyof typeof settings;
+
+export const settingNames = Object.keys(settings) as readonly SettingName[];
+
+type CamelCase<Name extends string> = Name extends `${infer Head}_${infer Tail}`
+  ? `${Lowercase<Head>}${Capitalize<CamelCase<Tail>>}`
+  : Lowercase<Name>;
+
+type ValueOf<Declared> = Declared extends Setting<infer Value> ? Value : never;
+
+/** The settings that are single values. */
+export type SettingValues = {
+  readonly [Name in SettingName as CamelCase<Name>]: ValueOf<(typeof settings)[Name]>;
+};
+
+/** The whole configuration: checked, complete and frozen. */
+export interface Config extends SettingValues {
+  /** The OpenAI-compatible servers of the YAML, in its order. */
+  readonly providers: readonly ProviderConfig[];
+  /** All providers to be made, in the order of choice: `openai`, `openrouter`, the YAML's, `demo`. Never empty. */
+  readonly providerNames: readonly string[];
+}
+
+/** The name of a setting in `Config`: `MEMORY_MAX` is `memoryMax`. */
+export function configKey<Name extends SettingName>(name: Name): CamelCase<Name> {
+  const key = name.toLowerCase().replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
+  return key as CamelCase<Name>;
+}
+
+/** The name of a setting in the YAML: `MEMORY_MAX` is `memory_max`. */
+export function yamlKey(name: SettingName): string {
+  return name.toLowerCase();
+}

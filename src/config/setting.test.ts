@@ -1,0 +1,119 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import * as kinds from './setting.ts';
+
+const bounds = { min: 1, max: 10, default: 5, description: '' };
+const none = { default: null, description: '' };
+
+/** Per kind: the setting, texts with their values, texts that are refused. */
+const cases: [string, kinds.Setting<kinds.SettingValue>, [string, unknown][], string[]][] = [
+  [
+    'integer',
+    kinds.integer(bounds),
+    [
+      ['1', 1],
+      ['10', 10],
+      ['+7', 7],
+      ['007', 7],
+    ],
+    ['0', '11', '-1', '2.5', '1e1', '0x5', '5s', 'five', '1_0', 'NaN', '9'.repeat(400)],
+  ],
+  [
+    'number',
+    kinds.number(bounds),
+    [
+      ['1', 1],
+      ['2.5', 2.5],
+      ['10.0', 10],
+    ],
+    ['0.999', '10.001', '-2', '1,5', '.5', '5.', '1e1', 'Infinity', '5 s'],
+  ],
+  [
+    'boolean',
+    kinds.boolean({ default: false, description: '' }),
+    [
+      ['true', true],
+      ['FALSE', false],
+      ['1', true],
+      ['0', false],
+    ],
+    ['yes', 'on', '2', 'tru', 'null'],
+  ],
+  [
+    'choice',
+    kinds.choice({ options: ['info', 'warn'], default: 'info', description: '' }),
+    [['WARN', 'warn']],
+    ['verbose', 'in'],
+  ],
+  ['text', kinds.text(none), [['naïve 日本', 'naïve 日本']], ['two\nlines', 'nul\0']],
+  ['headerText', kinds.headerText(none), [['Café, 1', 'Café, 1']], ['日本', 'a\r\nX-Evil: 1']],
+  ['secret', kinds.secret(none), [['sk-1', 'sk-1']], ['sk-1\nX-Evil: 1', 'sk–dash']],
+  [
+    'url',
+    kinds.url(none),
+    [
+      ['https://api.example/v1', 'https://api.example/v1'],
+      ['http://[::1]:8080', 'http://[::1]:8080'],
+      ['HTTP://user:secret@host/', 'HTTP://user:secret@host/'],
+    ],
+    [
+      'api.example/v1',
+      'ftp://host',
+      'https://',
+      'http://a b',
+      'https:user:p@h',
+      'http://h/v1?x=1',
+      'http://h#x',
+      '//h',
+    ],
+  ],
+  [
+    'databaseUrl',
+    kinds.databaseUrl({ default: 'memory:', description: '' }),
+    [
+      ['memory:', 'memory:'],
+      ['sqlite:data/a b.db', 'sqlite:data/a b.db'],
+      ['sqlite:/srv/parley.db', 'sqlite:/srv/parley.db'],
+    ],
+    [
+      'memory',
+      'memory:x',
+      'sqlite:',
+      'sqlite://data/parley.db',
+      'sqlite::memory:',
+      'postgres://h/d',
+      'data/parley.db',
+    ],
+  ],
+  [
+    'host',
+    kinds.host({ default: '127.0.0.1', description: '' }),
+    [
+      ['::1', '::1'],
+      ['0.0.0.0', '0.0.0.0'],
+      ['parley.internal', 'parley.internal'],
+    ],
+    ['[::1]', 'http://localhost', 'localhost:80', 'a b', '-x'],
+  ],
+  ['name', kinds.name(none), [['Local-2_b', 'local-2_b']], ['-x', '_x', 'a b', 'a/b', 'ä']],
+  [
+    'names',
+    kinds.names({ default: [], description: '' }),
+    [
+      [' B, a ,b,,', ['b', 'a']],
+      [',', []],
+    ],
+    ['a;b', 'a, b c'],
+  ],
+];
+
+describe('the kinds of settings', () => {
+  for (const [kind, setting, accepted, refused] of cases) {
+    it(`${kind} takes what it should`, () => {
+      for (const [text, value] of accepted) assert.deepEqual(setting.parse(text), value, text);
+    });
+    it(`${kind} refuses the rest`, () => {
+      for (const text of refused) assert.equal(setting.parse(text), undefined, text);
+    });
+  }
+});

@@ -1,0 +1,200 @@
+/**
+ * The kinds of settings: what text each accepts and what value it becomes. Every kind makes one declaration
+ * of the schema. Where texts come from is not known here.
+ */
+
+import { isIP } from 'node:net';
+
+/** How a value may be shown to the operator: whole, as a URL with its password blanked, or not at all. */
+export type Disclosure = 'whole' | 'without-password' | 'never';
+
+export type SettingValue = string | number | boolean | null | readonly string[];
+
+export interface Setting<Value extends SettingValue> {
+  /** One sentence, with the unit. */
+  readonly description: string;
+  readonly default: Value;
+  /** What a value is, to follow "must be". */
+  readonly expects: string;
+  readonly disclosure: Disclosure;
+  /** What the YAML may hold instead of text. */
+  readonly yamlType: 'text' | 'number' | 'boolean' | 'list';
+  /** Whether the YAML may not set it. */
+  readonly variableOnly: boolean;
+  /** The value of a trimmed text that is not empty; undefined if the text is none of this kind. */
+  parse(text: string): NonNullable<Value> | undefined;
+}
+
+/** What a declaration says for itself, whatever its kind. */
+interface Declaration<Default> {
+  readonly default: Default;
+  readonly description: string;
+}
+
+interface Bounds {
+  readonly min: number;
+  readonly max: number;
+}
+
+export function integer<Default extends number | null>(
+  declaration: Declaration<Default> & Bounds,
+): Setting<number | Default> {
+  const { min, max } = declaration;
+  return {
+    ...settingOf(declaration, `a whole number from ${min} to ${max}`),
+    yamlType: 'number',
+    parse: (text) => (/^[+-]?\d+$/.test(text) ? within(declaration, Number(text)) : undefined),
+  };
+}
+
+export function number<Default extends number | null>(
+  declaration: Declaration<Default> & Bounds,
+): Setting<number | Default> {
+  const { min, max } = declaration;
+  return {
+    ...settingOf(declaration, `a number from ${min} to ${max}`),
+    yamlType: 'number',
+    parse: (text) => (/^[+-]?\d+(\.\d+)?$/.test(text) ? within(declaration, Number(text)) : undefined),
+  };
+}
+
+export function boolean(declaration: Declaration<boolean>): Setting<boolean> {
+  const meanings = new Map([
+    ['true', true],
+    ['false', false],
+    ['1', true],
+    ['0', false],
+  ]);
+  return {
+    ...settingOf(declaration, 'true or false'),
+    yamlType: 'boolean',
+    parse: (text) => meanings.get(text.toLowerCase()),
+  };
+}
+
+export function choice<const Option extends string>(
+  declaration: Declaration<NoInfer<Option>> & { readonly options: readonly Option[] },
+): Setting<Option> {
+  return {
+    ...settingOf(declaration, `one of ${declaration.options.join(', ')}`),
+    parse: (text) => declaration.options.find((option) => option === text.toLowerCase()),
+  };
+}
+
+export function text<Default extends string | null>(
+  declaration: Declaration<Default>,
+): Setting<string | Default> {
+  return {
+    ...settingOf(declaration, 'text on one line'),
+    parse: (text) => (/\p{Cc}/u.test(text) ? undefined : text),
+  };
+}
+
+/** Text that is sent as the value of an HTTP header. */
+export function headerText<Default extends string | null>(
+  declaration: Declaration<Default>,
+): Setting<string | Default> {
+  return {
+    ...settingOf(declaration, HEADER_TEXT),
+    parse: (text) => (isHeaderText(text) ? text : undefined),
+  };
+}
+
+/** A key, sent in an HTTP header and never shown. */
+export function secret(declaration: Declaration<null>): Setting<string | null> {
+  return { ...headerText(declaration), disclosure: 'never' };
+}
+
+/** The base URL of an HTTP API, to which paths are appended. */
+export function url<Default extends string | null>(
+  declaration: Declaration<Default>,
+): Setting<string | Default> {
+  return {
+    ...settingOf(declaration, BASE_URL),
+    disclosure: 'without-password',
+    parse: (text) => (isBaseUrl(text) ? text : undefined),
+  };
+}
+
+export function databaseUrl(declaration: Declaration<string>): Setting<string> {
+  return {
+    ...settingOf(
+      declaration,
+      'sqlite:<path> (as in sqlite:data/parley.db or sqlite:/srv/parley.db) or memory:, the forms this version knows',
+    ),
+    disclosure: 'without-password',
+    // "sqlite://data" and "sqlite::memory:" mean different things elsewhere; refused before one is taken for a path.
+    parse: (text) => (/^(memory:|sqlite:(?!\/\/|:)\P{Cc}+)$/u.test(text) ? text : undefined),
+  };
+}
+
+/** An address or host name to listen on. */
+export function host(declaration: Declaration<string>): Setting<string> {
+  return {
+    ...settingOf(declaration, 'an IP address (without brackets) or a host name'),
+    parse: (text) => (isIP(text) !== 0 || HOST_NAME.test(text) ? text : undefined),
+  };
+}
+
+/** A provider's name. */
+export function name(declaration: Declaration<null>): Setting<string | null> {
+  return {
+    ...settingOf(declaration, `a provider's name: ${PROVIDER_NAME}`),
+    parse: (text) => (isProviderName(text.toLowerCase()) ? text.toLowerCase() : undefined),
+  };
+}
+
+/** Providers' names, separated by commas, without repetitions. */
+export function names(declaration: Declaration<readonly string[]>): Setting<readonly string[]> {
+  return {
+    ...settingOf(declaration, `providers' names with commas between them, each ${PROVIDER_NAME}`),
+    default: Object.freeze([...declaration.default]),
+    yamlType: 'list',
+    parse(text) {
+      const parts = text.split(',').map((part) => part.trim().toLowerCase());
+      const given = new Set(parts.filter((part) => part !== ''));
+      return [...given].every(isProviderName) ? Object.freeze([...given]) : undefined;
+    },
+  };
+}
+
+/** Makes a setting one that only a variable can hold, because the YAML is read too late for it. */
+export function variableOnly<Value extends SettingValue>(setting: Setting<Value>): Setting<Value> {
+  return { ...setting, variableOnly: true };
+}
+
+export const PROVIDER_NAME = 'a letter or digit, then letters, digits, "_" or "-"';
+
+export function isProviderName(text: string): boolean {
+  return /^[a-z0-9][a-z0-9_-]*$/.test(text);
+}
+
+export const BASE_URL = 'an http or https URL without query and fragment';
+
+export function isBaseUrl(text: string): boolean {
+  return /^https?:\/\/[^\s\\?#]+$/i.test(text) && URL.canParse(text);
+}
+
+export const HEADER_TEXT = 'text that fits an HTTP header: one line in Latin-1';
+
+export function isHeaderText(text: string): boolean {
+  return /^[\t\x20-\x7e\x80-\xff]*$/.test(text);
+}
+
+const HOST_NAME = /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/i;
+
+function settingOf<Default>(declaration: Declaration<Default>, expects: string) {
+  const { default: value, description } = declaration;
+  return {
+    default: value,
+    description,
+    expects,
+    disclosure: 'whole',
+    yamlType: 'text',
+    variableOnly: false,
+  } as const;
+}
+
+function within({ min, max }: Bounds, value: number): number | undefined {
+  return value >= min && value <= max ? value : undefined;
+}
