@@ -1,0 +1,85 @@
+/** Tool calls and their results: providers refuse a prompt in which one stands without the other. */
+
+import type { FunctionCallItem, FunctionCallOutputItem, Item } from '../conversation/item.ts';
+import { AppError } from '../errors.ts';
+import type { PathTurn } from '../stores/store.ts';
+
+/** What the model reads where the caller went on without answering a call. */
+const NO_RESULT = 'No result was given for this call.';
+
+/** The calls among the items that have no result yet, oldest first. */
+export function pendingCalls(items: readonly Item[]): FunctionCallItem[] {
+  const pending = new Map<string, FunctionCallItem>();
+  for (const item of items) {
+    if (item.type === 'function_call') pending.set(item.call_id, item);
+    else if (item.type === 'function_call_output') pending.delete(item.call_id);
+  }
+  return [...pending.values()];
+}
+
+/**
+ * How many of the newest turns reach back to every call that the input answers; 0 for input without results.
+ * Throws `tool_call_not_found` if it answers something that is not an unanswered call of the path.
+ * @param path newest first
+ */
+export function turnsAnswered(path: readonly PathTurn[], input: readonly Item[]): number {
+  const answered = input.filter((item) => item.type === 'function_call_output').map((item) => item.call_id);
+  if (answered.length === 0) return 0;
+  const pending = new Set(pendingCalls(pathItems(path)).map((call) => call.call_id));
+  const wrong = answered.find((callId) => !pending.delete(callId));
+  if (wrong !== undefined) throw new AppError('tool_call_not_found', { tool_call_id: wrong });
+  const makesAnswered = (turn: PathTurn) =>
+    turn.output.some((item) => item.type === 'function_call' && answered.includes(item.call_id));
+  return path.findLastIndex(makesAnswered) + 1;
+}
+
+/**
+ * How many calls the model still waits for after input that answers some; it can go on when there are none.
+ * Input without results goes on in any case: the caller has given up the calls.
+ */
+export function missingResults(path: readonly PathTurn[], input: readonly Item[]): number {
+  if (!input.some((item) => item.type === 'function_call_output')) return 0;
+  return pendingCalls([...pathItems(path), ...input]).length;
+}
+
+/** The items without results whose call comes not before them. */
+export function dropOrphans(items: readonly Item[]): Item[] {
+  const called = new Set<string>();
+  return items.filter((item) => {
+    if (item.type === 'function_call') called.add(item.call_id);
+    return item.type !== 'function_call_output' || called.has(item.call_id);
+  });
+}
+
+/** The items with a result after every call: calls that were never answered get one that says so. */
+export function closeCalls(items: readonly Item[]): Item[] {
+  const pending = pendingCalls(items);
+  if (pending.length === 0) return [...items];
+  const unanswered = new Set(pending);
+  const closed: Item[] = [];
+  let waiting: FunctionCallOutputItem[] = [];
+  for (const item of items) {
+    // Calls of one answer stand together; their results follow the last of them.
+    if (item.type !== 'function_call') {
+      closed.push(...waiting);
+      waiting = [];
+    }
+    closed.push(item);
+    if (item.type === 'function_call' && unanswered.has(item)) waiting.push(noResult(item));
+  }
+  return [...closed, ...waiting];
+}
+
+function pathItems(newestFirst: readonly PathTurn[]): Item[] {
+  return newestFirst.toReversed().flatMap((turn) => [...turn.input, ...turn.output]);
+}
+
+function noResult(call: FunctionCallItem): FunctionCallOutputItem {
+  return {
+    type: 'function_call_output',
+    id: `fco_${call.call_id}`,
+    call_id: call.call_id,
+    output: NO_RESULT,
+    status: 'completed',
+  };
+}
