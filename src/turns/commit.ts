@@ -1,0 +1,48 @@
+/** The end of a turn, stored: after this, what the client is told is what the store holds. */
+
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Session } from '../conversation/session.ts';
+import type { Turn, TurnOutcome } from '../conversation/turn.ts';
+import { AppError, asAppError } from '../errors.ts';
+import type { Store } from '../stores/store.ts';
+import { asFailed } from './outcome.ts';
+
+/** How long a store that could not be written to is left alone. */
+const RETRY_MILLISECONDS = 1000;
+
+/**
+ * Commits the outcome and returns what is true afterwards: an answer that could not be stored was not given, and
+ * the turn has failed. Its session stays taken in the store, so the failure is recorded as soon as the store
+ * accepts it, in the background; if the server ends first, the next start does it.
+ * @param signal ends the background work
+ */
+export async function commit(
+  store: Store,
+  { turn, session, fence }: { turn: Turn; session: Session; fence: number },
+  outcome: TurnOutcome,
+  signal: AbortSignal,
+): Promise<TurnOutcome> {
+  const claim = { sessionId: turn.sessionId, turnId: turn.id, fence };
+  try {
+    const stored = await store.commitTurn({ ...claim, outcome });
+    if (stored) return outcome;
+    // Whoever deletes a session under its turn has not met a fault of the server.
+    const deleted = (await store.getSession(session.owner, session.id)) === null;
+    return asFailed(outcome, new AppError(deleted ? 'session_not_found' : 'turn_superseded'));
+  } catch (error) {
+    const failed = asFailed(outcome, asAppError(error));
+    void recordFailure();
+    return failed;
+
+    async function recordFailure(): Promise<void> {
+      while (!signal.aborted) {
+        await pause(RETRY_MILLISECONDS, undefined, { ref: false });
+        const done = await store.commitTurn({ ...claim, outcome: failed }).then(
+          () => true,
+          () => false,
+        );
+        if (done) return;
+      }
+    }
+  }
+}

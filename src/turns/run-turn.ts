@@ -1,0 +1,99 @@
+/**
+ * The straight line of a turn that has begun: window, prompt, model, commit. It knows nothing of HTTP, of a
+ * provider's wire, of fallback, or of who follows.
+ */
+
+import type { EndedTurn, TurnEvent } from '../conversation/event.ts';
+import type { Item } from '../conversation/item.ts';
+import { joinsConversation, type Turn } from '../conversation/turn.ts';
+import { type AppError, asAppError } from '../errors.ts';
+import type { Clocks } from '../routing/attempt.ts';
+import { type RouteEvent, route } from '../routing/route.ts';
+import type { Choice, TargetSelection } from '../routing/targets.ts';
+import { missingResults, turnsAnswered } from '../sessions/tool-calls.ts';
+import { cutWindow, windowItems } from '../sessions/window.ts';
+import { windowLimits } from '../sessions/window-limits.ts';
+import type { BeginOutcome, PathTurn, Store } from '../stores/store.ts';
+import { createAnswer } from './answer.ts';
+import { commit } from './commit.ts';
+import type { LiveTurn } from './live-turn.ts';
+import { outcomeOf } from './outcome.ts';
+
+/** What a door asks for. */
+export interface TurnRequest extends Choice {
+  owner: string;
+  sessionId: string;
+  input: readonly Item[];
+  /** Places in this turn's window; null leaves it to the session. */
+  memoryLimit: number | null;
+  /** Passed to the provider as they are. */
+  options: Readonly<Record<string, unknown>>;
+  /** Whether the upstream call streams. */
+  stream: boolean;
+}
+
+export interface TurnRooms {
+  store: Store;
+  targets: TargetSelection;
+  clocks: Clocks;
+  /** Places in the window of a session that sets no limit. */
+  defaultPlaces: number;
+}
+
+/** A turn that the store has begun, under its fence. */
+export interface BegunTurn extends Extract<BeginOutcome, { kind: 'begun' }> {
+  turn: Turn;
+  request: TurnRequest;
+  live: LiveTurn;
+}
+
+/**
+ * Runs a turn to its end and returns it as it was stored. A failure of any kind is the turn's end, not an
+ * exception: it is stored with what the model had made, and the session stays as it was.
+ * @param signal ends the turn early, with its reason as the turn's error
+ */
+export async function runTurn(begun: BegunTurn, rooms: TurnRooms, signal: AbortSignal): Promise<EndedTurn> {
+  const { turn, request, live, session, path } = begun;
+  const answer = createAnswer();
+  let seen: PathTurn[] = [];
+  let failure: AppError | null = null;
+  try {
+    const targets = rooms.targets.select(request, session);
+    const places = request.memoryLimit ?? session.memoryLimit ?? rooms.defaultPlaces;
+    const limits = await windowLimits(session, places, targets[0].model, request.input);
+    const window = cutWindow(path, { ...limits, needed: turnsAnswered(path, request.input) });
+    seen = window.turns;
+    if (missingResults(path, request.input) === 0) {
+      const items = windowItems(window, request.input);
+      const { options, stream } = request;
+      const prompt = { instructions: session.instructions, items, options, stream };
+      for await (const event of route(targets, prompt, rooms.clocks, signal)) {
+        answer.add(event);
+        const shown = shownAs(event);
+        if (shown !== null) live.append(shown);
+      }
+    }
+  } catch (error) {
+    failure = asAppError(error);
+  }
+  const outcome = await commit(rooms.store, begun, outcomeOf(answer, failure), signal);
+  const ended: EndedTurn = { turn: { ...turn, ...outcome }, session, seen };
+  live.append({ type: joinsConversation(outcome.status) ? 'turn.completed' : 'turn.failed', ended });
+  return ended;
+}
+
+/** What followers see of a route's event; null for what only the turn's record shows. */
+function shownAs(event: RouteEvent): TurnEvent | null {
+  switch (event.type) {
+    case 'text-delta':
+    case 'refusal-delta':
+      return { type: 'message.delta', text: event.text };
+    case 'reasoning-delta':
+      return { type: 'reasoning.delta', text: event.text };
+    case 'tool-call':
+    case 'finish':
+    case 'attempt-started':
+    case 'attempt-ended':
+      return null;
+  }
+}
