@@ -1,0 +1,51 @@
+#!/usr/bin/env node
+/** The `parley` command: finds the subcommand and hands over. */
+
+import { parseArgs } from 'node:util';
+import { version } from '../main.ts';
+import { serve } from './serve.ts';
+
+const USAGE = `parley ${version}: a self-hosted server that holds conversations with language models
+
+usage:
+  parley [serve]      start the server
+  parley --version
+  parley --help
+
+Settings come from the environment, a .env file and the YAML file named by APP_CONFIG_FILE; the README lists them.
+`;
+
+/** The exit code for a command that was used wrongly (EX_USAGE of sysexits.h). */
+const EXIT_USAGE = 64;
+
+function main(args: readonly string[]): Promise<void> | void {
+  const { values, positionals, problem } = read(args);
+  if (problem !== null) {
+    process.stderr.write(`parley: ${problem}\n\n${USAGE}`);
+    process.exitCode = EXIT_USAGE;
+  } else if (values.help) {
+    process.stdout.write(USAGE);
+  } else if (values.version) {
+    process.stdout.write(`${version}\n`);
+  } else {
+    const [command = 'serve', ...rest] = positionals;
+    if (command === 'serve' && rest.length === 0) return serve();
+    process.stderr.write(`parley: there is no command "${positionals.join(' ')}"\n\n${USAGE}`);
+    process.exitCode = EXIT_USAGE;
+  }
+}
+
+function read(args: readonly string[]) {
+  const options = {
+    help: { type: 'boolean', short: 'h' },
+    version: { type: 'boolean', short: 'v' },
+  } as const;
+  try {
+    return { ...parseArgs({ args: [...args], options, allowPositionals: true }), problem: null };
+  } catch (error) {
+    const problem = error instanceof Error ? error.message : String(error);
+    return { values: {}, positionals: [], problem };
+  }
+}
+
+await main(process.argv.slice(2));

@@ -1,0 +1,84 @@
+/** `parley serve`: starts the server, says what a newcomer wants to know, and ends it when told to. */
+
+import { ConfigError } from '../config/config-error.ts';
+import { loadConfig } from '../config/load.ts';
+import type { Config } from '../config/schema.ts';
+import { type Parley, startParley, version } from '../main.ts';
+import { createLog } from '../telemetry/log.ts';
+
+/** The exit code for a configuration that cannot be used (EX_CONFIG of sysexits.h). */
+const EXIT_CONFIG = 78;
+/** What a shell reports of a process that a signal ended: 128 and the signal's number. */
+const EXIT_SIGNAL = { SIGINT: 130, SIGTERM: 143 };
+
+export async function serve(): Promise<void> {
+  const config = configuration();
+  if (config === null) return;
+  const log = createLog(config.logLevel);
+  let parley: Parley;
+  try {
+    parley = await startParley(config, log);
+  } catch (error) {
+    process.stderr.write(
+      `parley could not start: ${error instanceof Error ? error.message : String(error)}\n`,
+    );
+    process.exitCode = 1;
+    return;
+  }
+  if (parley.interrupted > 0) log.warn({ turns: parley.interrupted }, 'a crash had left turns unfinished');
+  if (config.allowOpen) log.warn('ALLOW_OPEN is set: whoever reaches this server can use it');
+  // Whoever reads the output may leave; the server stays.
+  process.stdout.on('error', (error) => log.debug({ err: error }, 'standard output is closed'));
+  process.stdout.write(greeting(parley, config));
+  closeOnSignal(parley);
+}
+
+function configuration(): Config | null {
+  try {
+    return loadConfig({ env: process.env, directory: process.cwd() });
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    process.stderr.write(`${error.message}\n`);
+    process.exitCode = EXIT_CONFIG;
+    return null;
+  }
+}
+
+/** The first signal closes the server in order, a second one ends it where it stands. */
+function closeOnSignal(parley: Parley): void {
+  let closing = false;
+  const onSignal = (signal: 'SIGINT' | 'SIGTERM') => {
+    if (closing) process.exit(EXIT_SIGNAL[signal]);
+    closing = true;
+    process.stdout.write(`${signal}: finishing running turns; a second signal ends at once\n`);
+    parley.close().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        process.stderr.write(`closing failed: ${String(error)}\n`);
+        process.exit(1);
+      },
+    );
+  };
+  process.on('SIGINT', onSignal);
+  process.on('SIGTERM', onSignal);
+}
+
+function greeting({ url, providers }: Parley, config: Config): string {
+  const { name, defaultModel } = providers.default;
+  const note =
+    name === 'demo' ? ' (a demonstration that needs no key; set OPENAI_API_KEY for a real model)' : '';
+  const data = config.databaseUrl.startsWith('sqlite:')
+    ? config.databaseUrl.slice('sqlite:'.length)
+    : 'in memory, gone when the server stops';
+  return `
+Parley ${version} listens on ${url}
+  provider  ${name}${defaultModel === null ? '' : `, model ${defaultModel}`}${note}
+  data      ${data}
+  API       ${url}/docs
+
+Try it:
+  curl -s ${url}/sessions/$(curl -s -X POST ${url}/sessions | sed 's/.*"id":"\\([^"]*\\)".*/\\1/')/messages \\
+    -H 'content-type: application/json' -d '{"content": "Hello, who are you?"}'
+
+`;
+}

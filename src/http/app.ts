@@ -1,0 +1,136 @@
+/**
+ * The HTTP server: what happens to every request, in order, and which routes there are. Each route is a file in
+ * `routes/`; `error-response.ts` is the only other way out.
+ */
+
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
+import { newId } from '../conversation/id.ts';
+import { AppError } from '../errors.ts';
+import type { Providers } from '../providers/provider.ts';
+import type { Sessions } from '../sessions/sessions.ts';
+import type { Turns } from '../turns/turns.ts';
+import { answerProtocolError } from './client-error.ts';
+import { sendError } from './error-response.ts';
+import { createErrorSummary, type ErrorSummary } from './error-summary.ts';
+import { acceptJsonOnly } from './json-body.ts';
+import { collectMethods } from './method-not-allowed.ts';
+import { addOpenApi } from './openapi.ts';
+import { parseQueryString } from './query-string.ts';
+import { addHealthRoute } from './routes/health.ts';
+import { addMessageRoutes } from './routes/messages.ts';
+import { addProviderRoutes } from './routes/providers.ts';
+import { addSessionRoutes } from './routes/sessions.ts';
+import { addTurnRoutes } from './routes/turns.ts';
+import { STREAM_TIMES, type StreamTimes } from './sse.ts';
+import { compileValidator } from './validation.ts';
+
+/** What the routes are made of. */
+export interface Rooms {
+  sessions: Sessions;
+  turns: Turns;
+  providers: Pick<Providers, 'all' | 'default'>;
+  errors: ErrorSummary;
+  version: string;
+  streamTimes: StreamTimes;
+}
+
+export interface AppOptions extends Omit<Rooms, 'errors' | 'streamTimes'> {
+  log: FastifyBaseLogger;
+  streamTimes?: StreamTimes;
+}
+
+/** Fastify with the schemas of `schemas.ts` as the types of requests. */
+export type App = FastifyInstance<
+  Server,
+  IncomingMessage,
+  ServerResponse,
+  FastifyBaseLogger,
+  TypeBoxTypeProvider
+>;
+
+export interface HttpServer {
+  app: App;
+  /** From now on new requests are refused with `server_shutting_down`, those under way are finished. */
+  refuse(): void;
+}
+
+declare module 'fastify' {
+  interface FastifyReply {
+    /** Set when the answer is an error. */
+    errorCode: string | null;
+  }
+}
+
+/** Room for a message with images; more than this is refused unread. */
+const BODY_LIMIT_BYTES = 4 * 1024 * 1024;
+
+export async function createApp({ log, ...options }: AppOptions): Promise<HttpServer> {
+  const errors = createErrorSummary();
+  const rooms: Rooms = { streamTimes: STREAM_TIMES, ...options, errors };
+  let refusing = false;
+
+  const app: App = Fastify({
+    loggerInstance: log,
+    // One line per request, written by the hook below.
+    logController: new LogController({ disableRequestLogging: true }),
+    genReqId: () => newId(),
+    bodyLimit: BODY_LIMIT_BYTES,
+    // A refusal while closing is an answer like any other, made by the hook below.
+    return503OnClosing: false,
+    forceCloseConnections: 'idle',
+    clientErrorHandler: answerProtocolError,
+    frameworkErrors: (error, request, reply) => {
+      void sendError(error, request, reply);
+    },
+    routerOptions: { querystringParser: parseQueryString, maxParamLength: 512 },
+  }).withTypeProvider<TypeBoxTypeProvider>();
+
+  app.decorateReply('errorCode', null);
+  app.setValidatorCompiler(compileValidator);
+  // Response schemas are for the document and the tests: writing by schema would drop what it does not know.
+  app.setSerializerCompiler(() => (data) => JSON.stringify(data));
+  acceptJsonOnly(app);
+
+  app.addHook('onRequest', async (request, reply) => {
+    void reply.header('x-request-id', request.id);
+    if (refusing) {
+      void reply.header('connection', 'close');
+      throw new AppError('server_shutting_down');
+    }
+  });
+  app.addHook('onResponse', async (request, reply) => {
+    if (reply.errorCode !== null) errors.count(reply.errorCode, request.id);
+    request.log.info(
+      {
+        method: request.method,
+        // Without the query: metadata filters are the caller's data.
+        path: request.url.split('?', 1)[0],
+        status: reply.statusCode,
+        ...(reply.errorCode === null ? {} : { code: reply.errorCode }),
+        ms: Math.round(reply.elapsedTime),
+      },
+      'request',
+    );
+  });
+  app.setErrorHandler(sendError);
+  app.setNotFoundHandler((request, reply) => sendError(new AppError('route_not_found'), request, reply));
+
+  const refuseOtherMethods = collectMethods(app);
+  await addOpenApi(app, rooms.version);
+  await app.register(async (routes) => {
+    addHealthRoute(routes, rooms);
+    addProviderRoutes(routes, rooms);
+    addSessionRoutes(routes, rooms);
+    addMessageRoutes(routes, rooms);
+    addTurnRoutes(routes, rooms);
+  });
+  refuseOtherMethods();
+  return {
+    app,
+    refuse: () => {
+      refusing = true;
+    },
+  };
+}

@@ -1,0 +1,46 @@
+/** The one way by which an error becomes an answer. */
+
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
+import { AppError, asAppError, type ErrorDetails } from '../errors.ts';
+
+export interface ErrorBody {
+  error: { code: string; message: string; details?: ErrorDetails };
+  request_id: string;
+}
+
+export function errorBody({ code, message, details }: AppError, requestId: string): ErrorBody {
+  const error = details === undefined ? { code, message } : { code, message, details };
+  return { error, request_id: requestId };
+}
+
+/** Answers with the error, whatever was thrown; what is unforeseen goes to the log, and its id to the client. */
+export function sendError(thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const error = fromFramework(thrown) ?? asAppError(thrown);
+  if (error.code === 'internal_error') request.log.error({ err: error.cause }, 'unforeseen error');
+  reply.errorCode = error.code;
+  // What the framework refuses before any hook has run is answered with its id as well.
+  void reply.header('x-request-id', request.id);
+  const retryAfter = error.details?.['retry_after'];
+  if (typeof retryAfter === 'number') void reply.header('retry-after', retryAfter);
+  return reply.code(error.status).send(errorBody(error, request.id));
+}
+
+/** What the framework refuses before a handler sees it, in the words of the catalogue; null for other errors. */
+function fromFramework(thrown: unknown): AppError | null {
+  const code: string | undefined = (thrown as Partial<FastifyError> | null)?.code;
+  switch (code) {
+    case 'FST_ERR_CTP_INVALID_JSON_BODY':
+    case 'FST_ERR_CTP_EMPTY_JSON_BODY':
+      return new AppError('invalid_json');
+    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
+      return new AppError('invalid_content_type');
+    case 'FST_ERR_CTP_BODY_TOO_LARGE':
+      return new AppError('body_too_large');
+    case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
+    case 'FST_ERR_BAD_URL':
+    case 'FST_ERR_ASYNC_CONSTRAINT':
+      return new AppError('invalid_request');
+    default:
+      return null;
+  }
+}

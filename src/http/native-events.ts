@@ -1,0 +1,35 @@
+/** A turn's events as the native stream writes them: server-sent events, whose `id` is the event's number. */
+
+import type { TurnEvent } from '../conversation/event.ts';
+import { AppError } from '../errors.ts';
+import type { NumberedEvent } from '../turns/live-turn.ts';
+import { errorBody } from './error-response.ts';
+import { answerView, isoTime, turnFailure } from './views.ts';
+
+export function nativeFrame({ number, event }: NumberedEvent, requestId: string): string {
+  return `id: ${number}\nevent: ${event.type}\ndata: ${JSON.stringify(dataOf(event, requestId))}\n\n`;
+}
+
+/** What a follower reads that fell behind the running turn: its next events have a gap before them. */
+export function expiredFrame(requestId: string): string {
+  return `event: error\ndata: ${JSON.stringify(errorBody(new AppError('events_expired'), requestId))}\n\n`;
+}
+
+function dataOf(event: TurnEvent, requestId: string): unknown {
+  switch (event.type) {
+    case 'turn.started':
+      return {
+        session_id: event.turn.sessionId,
+        turn_id: event.turn.id,
+        parent_turn_id: event.turn.parentId,
+        created_at: isoTime(event.turn.createdAt),
+      };
+    case 'message.delta':
+    case 'reasoning.delta':
+      return { text: event.text };
+    case 'turn.completed':
+      return answerView(event.ended);
+    case 'turn.failed':
+      return errorBody(turnFailure(event.ended), requestId);
+  }
+}

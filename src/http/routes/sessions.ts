@@ -1,0 +1,157 @@
+/** Sessions: made, listed, read, changed, forked, deleted, and what the model would see of them. */
+
+import type { Static } from 'typebox';
+import type { SessionSettings } from '../../conversation/session.ts';
+import { AppError } from '../../errors.ts';
+import type { App, Rooms } from '../app.ts';
+import { ownerOf } from '../auth.ts';
+import { pageOf } from '../page-request.ts';
+import * as schemas from '../schemas.ts';
+import { listView, sessionView, windowView } from '../views.ts';
+
+const errors = { '4xx': schemas.ErrorAnswer, '5xx': schemas.ErrorAnswer };
+const one = { 200: schemas.Session, ...errors };
+
+export function addSessionRoutes(app: App, { sessions }: Rooms): void {
+  app.post(
+    '/sessions',
+    {
+      preValidation: (request, _reply, done) => {
+        request.body ??= {};
+        done();
+      },
+      schema: {
+        tags: ['Sessions'],
+        summary: 'Create a session',
+        body: schemas.SessionChange,
+        response: { 201: schemas.Session, ...errors },
+      },
+    },
+    async (request, reply) => {
+      const session = await sessions.create(ownerOf(), settingsOf(request.body));
+      return reply.code(201).header('location', `/sessions/${session.id}`).send(sessionView(session));
+    },
+  );
+
+  app.get(
+    '/sessions',
+    {
+      schema: {
+        tags: ['Sessions'],
+        summary: 'List sessions',
+        description: 'In the order of their making. `metadata[key]=value` keeps those that have the pair.',
+        querystring: schemas.SessionListQuery,
+        response: { 200: schemas.listOf(schemas.Session), ...errors },
+      },
+    },
+    async ({ query }) => {
+      const page = await sessions.list({
+        owner: ownerOf(),
+        metadata: query.metadata ?? {},
+        ...pageOf(query, 'desc'),
+      });
+      return listView(page, sessionView);
+    },
+  );
+
+  app.get(
+    '/sessions/:session_id',
+    {
+      schema: {
+        tags: ['Sessions'],
+        summary: 'Read a session',
+        params: schemas.SessionParams,
+        response: one,
+      },
+    },
+    async ({ params }) => sessionView(await sessions.get(ownerOf(), params.session_id)),
+  );
+
+  app.patch(
+    '/sessions/:session_id',
+    {
+      schema: {
+        tags: ['Sessions'],
+        summary: 'Change the settings of a session',
+        description: 'Changes the fields that are present; null takes a setting back. Metadata is replaced.',
+        params: schemas.SessionParams,
+        body: schemas.SessionChange,
+        response: one,
+      },
+    },
+    async ({ params, body }) =>
+      sessionView(await sessions.update(ownerOf(), params.session_id, settingsOf(body))),
+  );
+
+  app.delete(
+    '/sessions/:session_id',
+    {
+      schema: {
+        tags: ['Sessions'],
+        summary: 'Delete a session with everything in it',
+        params: schemas.SessionParams,
+        response: { 204: { type: 'null', description: 'Deleted' }, ...errors },
+      },
+    },
+    async ({ params }, reply) => {
+      await sessions.delete(ownerOf(), params.session_id);
+      return reply.code(204).send(null);
+    },
+  );
+
+  app.post(
+    '/sessions/:session_id/fork',
+    {
+      preValidation: (request, _reply, done) => {
+        request.body ??= {};
+        done();
+      },
+      schema: {
+        tags: ['Sessions'],
+        summary: 'Copy the conversation up to a turn into a new session',
+        params: schemas.SessionParams,
+        body: schemas.ForkRequest,
+        response: { 201: schemas.Session, ...errors },
+      },
+    },
+    async ({ params, body }, reply) => {
+      const fork = await sessions.fork(ownerOf(), params.session_id, body.turn_id ?? null);
+      return reply.code(201).header('location', `/sessions/${fork.id}`).send(sessionView(fork));
+    },
+  );
+
+  app.get(
+    '/sessions/:session_id/window',
+    {
+      schema: {
+        tags: ['Sessions'],
+        summary: 'What the model would see if a message were sent now',
+        params: schemas.SessionParams,
+        response: { 200: schemas.WindowRecord, ...errors },
+      },
+    },
+    async ({ params }) => windowView(await sessions.window(ownerOf(), params.session_id)),
+  );
+}
+
+/** The settings that a body names. */
+function settingsOf(body: Static<typeof schemas.SessionChange>): Partial<SessionSettings> {
+  const { fallback_provider: single, fallback_providers: list } = body;
+  if (single !== undefined && list !== undefined) {
+    const message = 'cannot stand beside fallback_providers';
+    throw new AppError('invalid_request', {
+      problems: [{ in: 'body', path: '/fallback_provider', message }],
+    });
+  }
+  const fallbackProviders = single === undefined ? list : [single];
+  return {
+    ...(body.title === undefined ? {} : { title: body.title }),
+    ...(body.provider === undefined ? {} : { provider: body.provider }),
+    ...(body.model === undefined ? {} : { model: body.model }),
+    ...(fallbackProviders === undefined ? {} : { fallbackProviders }),
+    ...(body.memory_limit === undefined ? {} : { memoryLimit: body.memory_limit }),
+    ...(body.max_context_tokens === undefined ? {} : { maxContextTokens: body.max_context_tokens }),
+    ...(body.instructions === undefined ? {} : { instructions: body.instructions }),
+    ...(body.metadata === undefined ? {} : { metadata: body.metadata }),
+  };
+}

@@ -1,0 +1,150 @@
+/**
+ * A turn as server-sent events to one client. The stream opens with the first token, so that a turn that fails
+ * before it is answered with a plain status, or after some silence, so that proxies keep the connection. A client
+ * that reads slowly is waited for: its events stay in the turn's log and nothing is buffered for it here.
+ */
+
+import type { ServerResponse } from 'node:http';
+import type { FastifyReply } from 'fastify';
+import type { Follower, LiveTurn, NumberedEvent } from '../turns/live-turn.ts';
+import { expiredFrame, nativeFrame } from './native-events.ts';
+import { turnFailure } from './views.ts';
+
+export interface StreamTimes {
+  /** After this long without a token the stream opens anyway. */
+  silenceMilliseconds: number;
+  /** How often an open stream says that it is alive. */
+  heartbeatMilliseconds: number;
+}
+
+/** Load balancers cut connections that are silent for 30 to 60 s; clients give up on an answer sooner. */
+export const STREAM_TIMES: StreamTimes = { silenceMilliseconds: 5000, heartbeatMilliseconds: 15_000 };
+
+const HEADERS = {
+  'content-type': 'text/event-stream; charset=utf-8',
+  'cache-control': 'no-cache',
+  // Tells nginx not to collect the stream before passing it on.
+  'x-accel-buffering': 'no',
+};
+
+/**
+ * Streams the turn from its start. Resolves when the stream has ended or the client is gone; throws, before
+ * anything is sent, the error of a turn that failed before its first token.
+ */
+export async function streamTurn(live: LiveTurn, reply: FastifyReply, times: StreamTimes): Promise<void> {
+  const reader = createReader(live);
+  try {
+    const opening = await reader.opening(times.silenceMilliseconds);
+    const last = opening.at(-1);
+    if (typeof last === 'object' && last.event.type === 'turn.failed') throw turnFailure(last.event.ended);
+    await pour(reader, opening, reply, times);
+  } finally {
+    reader.close();
+  }
+}
+
+type Readable = NumberedEvent | 'expired';
+
+interface Reader extends Pick<Follower, 'next' | 'close'> {
+  readonly over: boolean;
+  /** What there is to read up to the first that shows something, or after so long a silence. */
+  opening(silenceMilliseconds: number): Promise<Readable[]>;
+  /** Calls back whenever there is something to read, once per round of the event loop. */
+  onReadable(callback: () => void): void;
+}
+
+function createReader(live: LiveTurn): Reader {
+  let callback: () => void = () => undefined;
+  // Events that arrive together are written together.
+  const follower = live.follow(-1, () => setImmediate(() => callback()));
+  return {
+    next: follower.next,
+    close: follower.close,
+    get over() {
+      return follower.over;
+    },
+    opening,
+    onReadable: (next) => {
+      callback = next;
+    },
+  };
+
+  function opening(silenceMilliseconds: number): Promise<Readable[]> {
+    const events: Readable[] = [];
+    return new Promise((resolve) => {
+      const silence = setTimeout(resolve, silenceMilliseconds, events);
+      callback = () => {
+        for (let next = follower.next(); next !== null; next = follower.next()) {
+          events.push(next);
+          if (next !== 'expired' && next.event.type === 'turn.started') continue;
+          clearTimeout(silence);
+          resolve(events);
+          return;
+        }
+      };
+    });
+  }
+}
+
+/** Writes what the reader has, waits where the client does not keep up, and ends with the turn. */
+function pour(
+  reader: Reader,
+  opening: readonly Readable[],
+  reply: FastifyReply,
+  times: StreamTimes,
+): Promise<void> {
+  const requestId = reply.request.id;
+  reply.hijack();
+  const raw: ServerResponse = reply.raw;
+  raw.writeHead(200, { ...reply.getHeaders(), ...HEADERS } as Record<string, string>);
+  raw.flushHeaders();
+
+  return new Promise((resolve) => {
+    // A client that left during the opening has closed the response already: nothing would end the stream.
+    if (raw.destroyed) return resolve();
+    let blocked = false;
+    const heartbeat = setInterval(() => {
+      if (!blocked) blocked = !raw.write(': alive\n\n');
+    }, times.heartbeatMilliseconds);
+
+    raw.on('drain', () => {
+      blocked = false;
+      write();
+    });
+    raw.once('close', () => {
+      clearInterval(heartbeat);
+      resolve();
+    });
+    raw.on('error', () => raw.destroy());
+    reader.onReadable(write);
+    blocked = !raw.write(opening.map(frameOf).join(''));
+    write();
+
+    function write(): void {
+      while (!blocked && !raw.destroyed) {
+        const frames = take();
+        if (frames === '') break;
+        blocked = !raw.write(frames);
+      }
+      if (reader.over && !raw.writableEnded) raw.end();
+    }
+
+    /** What is there to read, up to about a socket buffer's worth. */
+    function take(): string {
+      let frames = '';
+      while (frames.length < WRITE_CHARACTERS) {
+        const next = reader.next();
+        if (next === null) break;
+        frames += frameOf(next);
+      }
+      return frames;
+    }
+
+    function frameOf(next: Readable): string {
+      return next === 'expired' ? expiredFrame(requestId) : nativeFrame(next, requestId);
+    }
+  });
+}
+
+/** Above this much at once a write would only sit in the socket's buffer. */
+const WRITE_CHARACTERS = 16 * 1024;

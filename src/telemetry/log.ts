@@ -1,0 +1,30 @@
+/** The log: JSON lines. What a conversation says, and keys, are never part of a line. */
+
+import { type DestinationStream, type Logger, pino } from 'pino';
+import type { Turn } from '../conversation/turn.ts';
+
+export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
+
+/** @param destination standard output if left out */
+export function createLog(level: LogLevel, destination?: DestinationStream): Logger {
+  return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination);
+}
+
+/** One line for a turn that is over. */
+export function logTurn(log: Logger, turn: Turn): void {
+  const { error, usage } = turn;
+  const line = {
+    turn_id: turn.id,
+    session_id: turn.sessionId,
+    status: turn.status,
+    provider: turn.provider,
+    model: turn.model,
+    attempts: turn.attempts.length,
+    input_tokens: usage?.input_tokens ?? null,
+    output_tokens: usage?.output_tokens ?? null,
+    ms: (turn.completedAt ?? turn.createdAt) - turn.createdAt,
+    ...(error === null ? {} : { code: error.code, failures: turn.attempts.map(({ error }) => error) }),
+  };
+  if (error === null) log.info(line, 'turn');
+  else log.warn(line, 'turn');
+}
