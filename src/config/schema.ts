@@ -108,7 +108,7 @@ export const settings = {
     max: 100_000,
     default: 50,
     description:
-      'Messages of the past that the model sees, for sessions without a limit of their own; at most `MEMORY_MAX`.',
+      'Messages that the model sees, the new one included, for sessions without a limit of their own.',
   }),
   MEMORY_MAX: integer({
     min: 1,
