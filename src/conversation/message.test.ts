@@ -146,7 +146,7 @@ test('an output keeps a refusal beside its text', () => {
   assert.deepEqual(answerMessage([refused], 'turn', time)?.content, parts.slice(1));
 });
 
-test('an output without text and calls is no message', () => {
-  assert.equal(answerMessage([], 'turn', time), null);
-  assert.equal(answerMessage([thought, said('')], 'turn', time), null);
+test('an output without messages and calls is no message, but empty text is one', () => {
+  assert.equal(answerMessage([thought], 'turn', time), null);
+  assert.equal(answerMessage([thought, said('')], 'turn', time)?.content, '');
 });

@@ -140,27 +140,28 @@ export function answerOf(items: readonly Item[]): Answer {
 
 /**
  * The output of a turn as one assistant message: the text of all its messages, joined as it was streamed, and
- * all its calls. Null if there is neither. Its id is that of the first item in it.
+ * all its calls. Null if there are neither messages nor calls. Its id is that of the first item in it.
  *
  * @param createdAt milliseconds since the epoch
  */
 export function answerMessage(output: readonly Item[], turnId: string, createdAt: number): Message | null {
   const first = output.find((item) => item.type === 'message' || item.type === 'function_call');
   const { text, refusal, calls } = answerOf(output);
-  if (first === undefined || (text === '' && refusal === '' && calls.length === 0)) return null;
+  if (first === undefined) return null;
   return {
     id: first.id,
     turn_id: turnId,
     role: 'assistant',
-    content: answerContent(text, refusal),
+    // An answer may be empty text; what only calls says nothing at all.
+    content: output.some(({ type }) => type === 'message') ? answerContent(text, refusal) : null,
     ...(calls.length === 0 ? {} : { tool_calls: calls }),
     created_at: new Date(createdAt).toISOString(),
     metadata: {},
   };
 }
 
-function answerContent(text: string, refusal: string): MessageContent | null {
-  if (refusal === '') return text === '' ? null : text;
+function answerContent(text: string, refusal: string): MessageContent {
+  if (refusal === '') return text;
   const said: ChatTextPart[] = text === '' ? [] : [{ type: 'text', text }];
   return [...said, { type: 'refusal', refusal }];
 }

@@ -1,0 +1,24 @@
+/** How an answer's body is read, whichever form it has: bytes go in, events come out. */
+
+import type { ProviderError, ProviderEvent } from '../provider.ts';
+
+export interface AnswerReader {
+  /** Takes the next bytes of the body; ignored once `state` is not `open`. */
+  push(bytes: Uint8Array): void;
+  /** The body has ended cleanly. Afterwards the state is not `open`. */
+  end(): void;
+  /** The events since the last call. */
+  take(): readonly ProviderEvent[];
+  /** `complete` once `finish` is among the events; an error holds for what follows the events made so far. */
+  readonly state: 'open' | 'complete' | ProviderError;
+}
+
+/** What a reader must know of the request and the head of its answer. */
+export interface AnswerContext {
+  /** The model that was asked for, where the answer names none. */
+  model: string;
+  /** HTTP status of the answer. */
+  status: number;
+  /** Makes a provider's text fit to be logged. */
+  redact: (text: string) => string;
+}

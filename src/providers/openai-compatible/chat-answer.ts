@@ -1,0 +1,88 @@
+/** Reads an answer that is not streamed: one JSON object, to the events that its stream would have had. */
+
+import { ProviderError, type ProviderEvent } from '../provider.ts';
+import type { AnswerContext, AnswerReader } from './answer-reader.ts';
+import {
+  firstChoice,
+  nonEmpty,
+  parseAnswer,
+  readFinishReason,
+  readUsage,
+  reasoningOf,
+  settledReason,
+  toolCallsOf,
+} from './chat-wire.ts';
+import { errorInAnswer } from './provider-error.ts';
+import { createToolCallPieces } from './tool-call-pieces.ts';
+
+/** In bytes. Far beyond any model's longest answer, and little enough to hold for some turns at once. */
+const MAX_BODY_BYTES = 32 * 1024 * 1024;
+
+/** A reader for one whole answer. */
+export function createChatAnswer(context: AnswerContext): AnswerReader {
+  const chunks: Uint8Array[] = [];
+  let bytesHeld = 0;
+  let events: readonly ProviderEvent[] = [];
+  let state: AnswerReader['state'] = 'open';
+
+  return {
+    push(bytes) {
+      if (state !== 'open') return;
+      bytesHeld += bytes.length;
+      if (bytesHeld > MAX_BODY_BYTES) state = invalid(context);
+      else chunks.push(bytes);
+    },
+    end() {
+      if (state !== 'open') return;
+      const outcome = readAnswer(Buffer.concat(chunks, bytesHeld).toString(), context);
+      if (outcome instanceof ProviderError) state = outcome;
+      else {
+        events = outcome;
+        state = 'complete';
+      }
+    },
+    take() {
+      const taken = events;
+      events = [];
+      return taken;
+    },
+    get state() {
+      return state;
+    },
+  };
+}
+
+function readAnswer(text: string, context: AnswerContext): ProviderEvent[] | ProviderError {
+  const answer = parseAnswer(text);
+  if (answer === null) return invalid(context);
+  if (answer.error) return errorInAnswer(answer.error, false, context);
+  const choice = firstChoice(answer);
+  if (choice === null) return invalid(context);
+  const reason = readFinishReason(choice.finish_reason);
+  if (choice.error || reason === 'error') return errorInAnswer(choice.error, false, context);
+  const { message } = choice;
+  if (typeof message !== 'object' || message === null) return invalid(context);
+
+  const events: ProviderEvent[] = [];
+  const reasoning = reasoningOf(message);
+  if (reasoning !== null) events.push({ type: 'reasoning-delta', text: reasoning });
+  const content = nonEmpty(message.content);
+  if (content !== null) events.push({ type: 'text-delta', text: content });
+  const refusal = nonEmpty(message.refusal);
+  if (refusal !== null) events.push({ type: 'refusal-delta', text: refusal });
+  const pieces = createToolCallPieces();
+  // Whole calls have no index: their place is one.
+  for (const [index, call] of toolCallsOf(message).entries()) pieces.add([{ ...call, index }]);
+  const calls = pieces.calls();
+  events.push(...calls, {
+    type: 'finish',
+    reason: settledReason(reason, calls.length),
+    usage: readUsage(answer.usage),
+    model: nonEmpty(answer.model) ?? context.model,
+  });
+  return events;
+}
+
+function invalid({ status }: AnswerContext): ProviderError {
+  return new ProviderError('invalid_answer', { status });
+}

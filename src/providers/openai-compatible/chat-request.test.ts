@@ -1,0 +1,138 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Item } from '../../conversation/item.ts';
+import type { Prompt } from '../provider.ts';
+import { chatRequest } from './chat-request.ts';
+
+const user = (text: string): Item => ({
+  type: 'message',
+  id: 'msg',
+  role: 'user',
+  status: 'completed',
+  content: [{ type: 'input_text', text }],
+  metadata: { secret: 'note' },
+});
+const said = (text: string): Item => ({
+  type: 'message',
+  id: 'msg',
+  role: 'assistant',
+  status: 'completed',
+  content: [{ type: 'output_text', text, annotations: [], logprobs: [] }],
+});
+const call = (id: string): Item => ({
+  type: 'function_call',
+  id: `fc_${id}`,
+  call_id: id,
+  name: 'add',
+  arguments: '{}',
+  status: 'completed',
+});
+const result = (id: string): Item => ({
+  type: 'function_call_output',
+  id: `fco_${id}`,
+  call_id: id,
+  output: `result of ${id}`,
+  status: 'completed',
+});
+const chatCall = (id: string) => ({ id, type: 'function', function: { name: 'add', arguments: '{}' } });
+const thought: Item = {
+  type: 'reasoning',
+  id: 'rs',
+  summary: [],
+  content: [{ type: 'reasoning_text', text: 'hm' }],
+};
+
+function promptOf(items: readonly Item[], rest: Partial<Prompt> = {}): Prompt {
+  return { model: 'model-1', instructions: null, items, options: {}, stream: true, ...rest };
+}
+
+test('instructions come first, as a system message; text goes as a plain string', () => {
+  const { messages } = chatRequest(promptOf([user('Hello')], { instructions: 'Be brief.' }));
+  assert.deepEqual(messages, [
+    { role: 'system', content: 'Be brief.' },
+    { role: 'user', content: 'Hello' },
+  ]);
+});
+
+test('an answer and its calls are one message, followed by the results', () => {
+  const items = [
+    user('Add'),
+    thought,
+    said('Let me see.'),
+    call('a'),
+    call('b'),
+    result('a'),
+    result('b'),
+    said('42'),
+  ];
+  assert.deepEqual(chatRequest(promptOf([...items, user('Thanks')])).messages, [
+    { role: 'user', content: 'Add' },
+    { role: 'assistant', content: 'Let me see.', tool_calls: [chatCall('a'), chatCall('b')] },
+    { role: 'tool', tool_call_id: 'a', content: 'result of a' },
+    { role: 'tool', tool_call_id: 'b', content: 'result of b' },
+    { role: 'assistant', content: '42' },
+    { role: 'user', content: 'Thanks' },
+  ]);
+});
+
+test('calls without text have null content; an empty answer has empty content', () => {
+  assert.deepEqual(chatRequest(promptOf([call('a'), result('a'), said('')])).messages, [
+    { role: 'assistant', content: null, tool_calls: [chatCall('a')] },
+    { role: 'tool', tool_call_id: 'a', content: 'result of a' },
+    { role: 'assistant', content: '' },
+  ]);
+});
+
+test('reasoning is not sent back', () => {
+  assert.deepEqual(chatRequest(promptOf([thought])).messages, []);
+});
+
+test('a refusal goes as a refusal', () => {
+  const refused: Item = { ...said(''), content: [{ type: 'refusal', refusal: 'No.' }] } as Item;
+  assert.deepEqual(chatRequest(promptOf([refused])).messages, [
+    { role: 'assistant', content: null, refusal: 'No.' },
+  ]);
+});
+
+test('images and files go as parts', () => {
+  const look: Item = {
+    type: 'message',
+    id: 'msg',
+    role: 'user',
+    status: 'completed',
+    content: [
+      { type: 'input_text', text: 'Look:' },
+      { type: 'input_image', image_url: 'https://example.org/a.png', detail: 'high' },
+      { type: 'input_file', filename: 'a.pdf', file_data: 'data:application/pdf;base64,AA==' },
+    ],
+  };
+  assert.deepEqual(chatRequest(promptOf([look])).messages[0]?.content, [
+    { type: 'text', text: 'Look:' },
+    { type: 'image_url', image_url: { url: 'https://example.org/a.png', detail: 'high' } },
+    { type: 'file', file: { filename: 'a.pdf', file_data: 'data:application/pdf;base64,AA==' } },
+  ]);
+});
+
+test('options pass through, but do not contradict the prompt', () => {
+  const options = {
+    temperature: 0.5,
+    tools: [{ type: 'function' }],
+    model: 'other',
+    messages: [],
+    stream: false,
+    stream_options: { include_usage: false, include_obfuscation: false },
+  };
+  assert.deepEqual(chatRequest(promptOf([user('Hello')], { options })), {
+    temperature: 0.5,
+    tools: [{ type: 'function' }],
+    model: 'model-1',
+    messages: [{ role: 'user', content: 'Hello' }],
+    stream: true,
+    stream_options: { include_usage: true, include_obfuscation: false },
+  });
+  const whole = chatRequest(
+    promptOf([user('Hello')], { options: { ...options, stream: true }, stream: false }),
+  );
+  assert.equal(whole.stream, false);
+  assert.equal('stream_options' in whole, false);
+});

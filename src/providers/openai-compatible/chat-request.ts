@@ -1,0 +1,70 @@
+/** From a prompt to the body of a Chat Completions request. Sends nothing. */
+
+import type { Item } from '../../conversation/item.ts';
+import { answerOf, type ChatToolCall, contentOf, type MessageContent } from '../../conversation/message.ts';
+import type { Prompt } from '../provider.ts';
+
+interface ChatRequest extends Record<string, unknown> {
+  model: string;
+  messages: readonly ChatMessage[];
+  stream: boolean;
+}
+
+interface ChatMessage {
+  role: 'system' | 'developer' | 'user' | 'assistant' | 'tool';
+  content: MessageContent | null;
+  refusal?: string;
+  tool_calls?: readonly ChatToolCall[];
+  tool_call_id?: string;
+}
+
+/** The request for a prompt. The caller's options pass through, except where they contradict the prompt. */
+export function chatRequest(prompt: Prompt): ChatRequest {
+  // Providers refuse `stream_options` beside `stream: false`.
+  const { stream_options: streamOptions, ...options } = prompt.options;
+  const request = {
+    ...options,
+    model: prompt.model,
+    messages: chatMessages(prompt),
+    stream: prompt.stream,
+  };
+  if (!prompt.stream) return request;
+  const wanted = typeof streamOptions === 'object' ? streamOptions : {};
+  return { ...request, stream_options: { ...wanted, include_usage: true } };
+}
+
+function chatMessages({ instructions, items }: Prompt): ChatMessage[] {
+  const messages: ChatMessage[] = [];
+  if (instructions !== null) messages.push({ role: 'system', content: instructions });
+  /** What the model made since the last input: one answer, which providers take as one message. */
+  let answer: Item[] = [];
+  for (const item of items) {
+    if (item.type === 'reasoning') continue;
+    if (item.type === 'function_call' || (item.type === 'message' && item.role === 'assistant')) {
+      answer.push(item);
+      continue;
+    }
+    if (answer.length > 0) messages.push(assistantMessage(answer));
+    answer = [];
+    const content = contentOf(item) ?? '';
+    messages.push(
+      item.type === 'message'
+        ? { role: item.role, content }
+        : { role: 'tool', tool_call_id: item.call_id, content },
+    );
+  }
+  if (answer.length > 0) messages.push(assistantMessage(answer));
+  return messages;
+}
+
+function assistantMessage(items: readonly Item[]): ChatMessage {
+  const { text, refusal, calls } = answerOf(items);
+  const onlyText = refusal === '' && calls.length === 0;
+  return {
+    role: 'assistant',
+    // Null is allowed only beside something else; a message that says nothing says it as text.
+    content: text !== '' || onlyText ? text : null,
+    ...(refusal === '' ? {} : { refusal }),
+    ...(calls.length === 0 ? {} : { tool_calls: calls }),
+  };
+}

@@ -1,0 +1,163 @@
+/** Reads a streamed answer: server-sent events, in any split of bytes, to the provider's events. */
+
+import { createParser, type ParseError } from 'eventsource-parser';
+import type { FinishReason } from '../../conversation/turn.ts';
+import type { Usage } from '../../conversation/usage.ts';
+import { ProviderError, type ProviderEvent } from '../provider.ts';
+import type { AnswerContext, AnswerReader } from './answer-reader.ts';
+import {
+  firstChoice,
+  nonEmpty,
+  parseAnswer,
+  readFinishReason,
+  readUsage,
+  reasoningOf,
+  settledReason,
+  toolCallsOf,
+  type WireAnswer,
+  type WireChoice,
+  type WireMessage,
+} from './chat-wire.ts';
+import { errorInAnswer } from './provider-error.ts';
+import { createToolCallPieces } from './tool-call-pieces.ts';
+
+/** What is held back, in characters: one event, or the pieces of tool calls. A long answer in one event fits. */
+const MAX_HELD_CHARACTERS = 4 * 1024 * 1024;
+
+/** One malformed event is an accident of some proxy; with a second one, text is being lost. */
+const MAX_MALFORMED_EVENTS = 1;
+
+const streaming = { stream: true } as const;
+
+interface ChatStream extends AnswerReader {
+  /** Events that were skipped because they could not be read. */
+  readonly malformedEvents: number;
+}
+
+/** A reader for one streamed answer. */
+export function createChatStream(context: AnswerContext): ChatStream {
+  const decoder = new TextDecoder();
+  const parser = createParser({ onEvent, onError, maxBufferSize: MAX_HELD_CHARACTERS });
+  const pieces = createToolCallPieces();
+  let events: ProviderEvent[] = [];
+  let state: AnswerReader['state'] = 'open';
+  let reason: FinishReason | null = null;
+  let usage: Usage | null = null;
+  let model: string | null = null;
+  let malformedEvents = 0;
+  /** Whether any event was read, any choice was seen, any event was made of them. */
+  let read = false;
+  let chosen = false;
+  let begun = false;
+
+  return {
+    push(bytes) {
+      if (state === 'open') parser.feed(decoder.decode(bytes, streaming));
+    },
+    end,
+    take() {
+      const taken = events;
+      if (taken.length > 0) events = [];
+      return taken;
+    },
+    get state() {
+      return state;
+    },
+    get malformedEvents() {
+      return malformedEvents;
+    },
+  };
+
+  function end(): void {
+    // Some servers leave out the empty line after the last event.
+    if (state === 'open') parser.feed(`${decoder.decode()}\n\n`);
+    if (state !== 'open') return;
+    if (reason !== null) complete();
+    else fail(new ProviderError(chosen ? 'interrupted' : 'invalid_answer', { status: context.status }));
+  }
+
+  function onEvent({ data }: { data: string }): void {
+    if (state !== 'open') return;
+    if (data === '[DONE]') {
+      if (chosen) complete();
+      else fail(new ProviderError('invalid_answer', { status: context.status }));
+      return;
+    }
+    const answer = parseAnswer(data);
+    if (answer === null) skip();
+    else readEvent(answer);
+    read = true;
+  }
+
+  function onError(error: ParseError): void {
+    if (error.type === 'max-buffer-size-exceeded') tooLarge(error);
+  }
+
+  function skip(): void {
+    malformedEvents += 1;
+    if (!read) fail(new ProviderError('invalid_answer', { status: context.status }));
+    else if (malformedEvents > MAX_MALFORMED_EVENTS) {
+      fail(new ProviderError('interrupted', { status: context.status }));
+    }
+  }
+
+  function readEvent(answer: WireAnswer): void {
+    if (answer.error) return failWith(answer.error);
+    model ??= nonEmpty(answer.model);
+    if (answer.usage) usage = readUsage(answer.usage) ?? usage;
+    const choice = firstChoice(answer);
+    if (choice !== null) readChoice(choice);
+  }
+
+  function readChoice(choice: WireChoice): void {
+    chosen = true;
+    if (choice.delta) readDelta(choice.delta);
+    if (choice.error) return failWith(choice.error);
+    const said = readFinishReason(choice.finish_reason);
+    if (said === 'error') failWith(null);
+    else if (said !== null) reason = said;
+  }
+
+  function readDelta(delta: WireMessage): void {
+    const reasoning = reasoningOf(delta);
+    if (reasoning !== null) emit({ type: 'reasoning-delta', text: reasoning });
+    const text = nonEmpty(delta.content);
+    if (text !== null) emit({ type: 'text-delta', text });
+    const refusal = nonEmpty(delta.refusal);
+    if (refusal !== null) emit({ type: 'refusal-delta', text: refusal });
+    if (delta.tool_calls || delta.function_call) {
+      pieces.add(toolCallsOf(delta));
+      if (pieces.size > MAX_HELD_CHARACTERS) tooLarge();
+    }
+  }
+
+  function emit(event: ProviderEvent): void {
+    begun = true;
+    events.push(event);
+  }
+
+  function complete(): void {
+    const calls = pieces.calls();
+    for (const call of calls) emit(call);
+    emit({
+      type: 'finish',
+      reason: settledReason(reason, calls.length),
+      usage,
+      model: model ?? context.model,
+    });
+    state = 'complete';
+  }
+
+  function tooLarge(cause?: unknown): void {
+    fail(new ProviderError('invalid_answer', { status: context.status, cause }));
+  }
+
+  function failWith(error: unknown): void {
+    fail(errorInAnswer(error, begun, context));
+  }
+
+  /** What failed first is what is told: later faults follow from it. */
+  function fail(error: ProviderError): void {
+    if (state === 'open') state = error;
+  }
+}
