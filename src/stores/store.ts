@@ -110,7 +110,7 @@ export interface TurnBegin {
 
 /**
  * How far back a path is read, in places: `places`, else the session's `memoryLimit`, else `defaultPlaces`,
- * minus `taken`. Turns are read whole, newest first, until that many places are reached or the path ends; so
+ * minus `taken`, which is negative to read more. Turns are read whole, newest first, until that many places are reached or the path ends; so
  * the last turn read may exceed it.
  */
 export interface Reach {

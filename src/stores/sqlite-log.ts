@@ -1,0 +1,145 @@
+/**
+ * The write-ahead log of a database file: syncing it off the event loop, and having it folded back into the file
+ * by a worker when it has grown. It decides nothing about transactions.
+ *
+ * The database file itself is never opened here: closing any descriptor of it would drop the locks that SQLite
+ * holds on it in this process. The log carries no locks, and keeps its inode until the last connection closes.
+ */
+
+import { close, fdatasync, fdatasyncSync, openSync } from 'node:fs';
+import { extname } from 'node:path';
+import { promisify } from 'node:util';
+import { Worker } from 'node:worker_threads';
+import type { Database } from './sqlite-database.ts';
+import type { Sync } from './sqlite-group-commit.ts';
+
+/** The part of a logger that a store needs. */
+export interface StoreLog {
+  error(details: { err: unknown }, message: string): void;
+}
+
+export type CheckpointRequest = 'checkpoint' | 'close';
+export interface CheckpointReport {
+  error: unknown;
+}
+
+export interface WriteAheadLog {
+  sync: Sync;
+  /** Ends the worker and closes the log. The connection must still be open. */
+  close(): Promise<void>;
+}
+
+export interface LogLimits {
+  /** The log's growth, in pages, after which it is copied into the database file. */
+  readonly checkpointFrames: number;
+  /**
+   * The log's length, in pages, from which on writers wait for the copy. SQLite begins the log anew once all of it
+   * is copied; under constant load that never happens by itself, and the log would grow without end.
+   */
+  readonly longestFrames: number;
+}
+
+/** In pages of 4 KiB: copied every 4 MiB, which is rare enough, and quick enough; never much over 64 MiB. */
+const LIMITS: LogLimits = { checkpointFrames: 1024, longestFrames: 16_384 };
+
+/** Opens the log of the database at `path`, which must be in WAL mode and have begun a transaction. */
+export function openWriteAheadLog(
+  database: Database,
+  path: string,
+  log: StoreLog | undefined,
+  limits: LogLimits = LIMITS,
+): WriteAheadLog {
+  const descriptor = openSync(`${path}-wal`, 'r+');
+  // A killed server may have left commits that no sync has covered; from now on they are shown to readers.
+  fdatasyncSync(descriptor);
+  /** Only tells how far the log has grown; where SQLite does not know NOOP yet, it copies a little as well. */
+  const measure = database.prepare<[busy: number, frames: number, copied: number]>(
+    'PRAGMA wal_checkpoint(NOOP)',
+  );
+  let worker: Worker | null = null;
+  let isCopying = false;
+  let isClosing = false;
+  /** Called when the checkpoint under way is over: the writers that wait for it. */
+  let whenCopied: (() => void) | null = null;
+  let lastFrames = 0;
+  let nextCheckpoint = limits.checkpointFrames;
+
+  return { sync, close: closeLog };
+
+  /** No transaction runs until `done` is called: that is how writers are made to wait for a long log. */
+  function sync(done: (error: Error | null) => void): void {
+    fdatasync(descriptor, (error) => {
+      if (error !== null) {
+        log?.error({ err: error }, 'the write-ahead log could not be synced; restart the server');
+        return done(error);
+      }
+      const frames = framesOfLog();
+      if (!isCopying && frames >= nextCheckpoint) requestCheckpoint(frames);
+      if (isCopying && frames >= limits.longestFrames) whenCopied = () => done(null);
+      else done(null);
+    });
+  }
+
+  function framesOfLog(): number {
+    try {
+      const frames = measure.get()?.[1] ?? 0;
+      if (frames < lastFrames) nextCheckpoint = limits.checkpointFrames;
+      lastFrames = frames;
+    } catch (error) {
+      reportFailure(error);
+    }
+    return lastFrames;
+  }
+
+  function requestCheckpoint(frames: number): void {
+    // Counted from here also if it fails: that loses nothing, and the next try comes after as much again.
+    nextCheckpoint = frames + limits.checkpointFrames;
+    isCopying = true;
+    try {
+      worker ??= startWorker();
+      // While it works the process must not end, since somebody may be waiting; idle, it keeps nobody.
+      worker.ref();
+      worker.postMessage('checkpoint' satisfies CheckpointRequest);
+    } catch (error) {
+      finished(error);
+    }
+  }
+
+  /** Started when first needed: a thread costs memory, and a quiet server never needs it. */
+  function startWorker(): Worker {
+    const file = new URL(`./sqlite-checkpoint-worker${extname(import.meta.url)}`, import.meta.url);
+    // Options of the main thread, such as preloaded modules, are not for this one.
+    const started = new Worker(file, { workerData: path, execArgv: [] });
+    started.on('message', (report: CheckpointReport) => finished(report.error));
+    started.on('error', (error) => {
+      worker = null;
+      finished(error);
+    });
+    return started;
+  }
+
+  function finished(error: unknown): void {
+    if (error !== null) reportFailure(error);
+    isCopying = false;
+    if (!isClosing) worker?.unref();
+    const then = whenCopied;
+    whenCopied = null;
+    then?.();
+  }
+
+  function reportFailure(error: unknown): void {
+    log?.error({ err: error }, 'a checkpoint failed; the write-ahead log keeps growing');
+  }
+
+  async function closeLog(): Promise<void> {
+    isClosing = true;
+    const running = worker;
+    if (running !== null) {
+      running.ref();
+      const ended = new Promise((resolve) => running.once('exit', resolve));
+      running.postMessage('close' satisfies CheckpointRequest);
+      await ended;
+    }
+    await promisify(close)(descriptor);
+  }
+}

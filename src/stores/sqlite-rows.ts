@@ -1,0 +1,111 @@
+/** Rows as tuples, and what they mean: the one place where stored JSON is written and parsed. It runs no query. */
+
+import type { Item } from '../conversation/item.ts';
+import type { Session, SessionSettings } from '../conversation/session.ts';
+import type { Turn, TurnOutcome, TurnStatus } from '../conversation/turn.ts';
+
+export const SESSION_COLUMNS = `s.sequence, s.head, s.id, s.owner, s.settings,
+  (SELECT h.id FROM turns h WHERE h.sequence = s.head), s.created_at, s.updated_at`;
+
+export type SessionRow = [
+  sequence: number,
+  head: number | null,
+  id: string,
+  owner: string,
+  settings: string,
+  headTurnId: string | null,
+  createdAt: number,
+  updatedAt: number,
+];
+
+export function toSession(row: SessionRow): Session {
+  const [, , id, owner, settings, headTurnId, createdAt, updatedAt] = row;
+  return { id, owner, ...(JSON.parse(settings) as SessionSettings), headTurnId, createdAt, updatedAt };
+}
+
+/** The settings alone, named one by one: a caller's object may hold more. */
+export function settingsJson(settings: SessionSettings): string {
+  const { title, provider, model, fallbackProviders, memoryLimit, maxContextTokens, instructions, metadata } =
+    settings;
+  return JSON.stringify({
+    title,
+    provider,
+    model,
+    fallbackProviders,
+    memoryLimit,
+    maxContextTokens,
+    instructions,
+    metadata,
+  } satisfies SessionSettings);
+}
+
+export const TURN_COLUMNS = `t.sequence, t.id,
+  (SELECT p.id FROM turns p WHERE p.sequence = t.parent), t.status, t.created_at, t.completed_at, t.record`;
+
+export type TurnRow = [
+  sequence: number,
+  id: string,
+  parentId: string | null,
+  status: TurnStatus,
+  createdAt: number,
+  completedAt: number | null,
+  record: string | null,
+];
+
+/** What a turn's row keeps as JSON, because no query asks for it. */
+type TurnRecord = Omit<TurnOutcome, 'status' | 'output' | 'completedAt'>;
+
+const UNFINISHED: TurnRecord = {
+  provider: null,
+  model: null,
+  providerSource: null,
+  finishReason: null,
+  attempts: [],
+  usage: null,
+  error: null,
+};
+
+export function toTurn(sessionId: string, row: TurnRow, items: readonly ItemRow[]): Turn {
+  const [, id, parentId, status, createdAt, completedAt, record] = row;
+  return {
+    id,
+    sessionId,
+    parentId,
+    status,
+    ...(record === null ? UNFINISHED : (JSON.parse(record) as TurnRecord)),
+    ...splitItems(items),
+    createdAt,
+    completedAt,
+  };
+}
+
+export function recordJson(outcome: TurnRecord): string {
+  const { provider, model, providerSource, finishReason, attempts, usage, error } = outcome;
+  return JSON.stringify({
+    provider,
+    model,
+    providerSource,
+    finishReason,
+    attempts,
+    usage,
+    error,
+  } satisfies TurnRecord);
+}
+
+/** The record of a turn that nobody finished. */
+export function interruptedRecordJson(error: TurnRecord['error']): string {
+  return recordJson({ ...UNFINISHED, error });
+}
+
+export type ItemRow = [output: 0 | 1, json: string];
+
+function splitItems(rows: readonly ItemRow[]): { input: Item[]; output: Item[] } {
+  const input: Item[] = [];
+  const output: Item[] = [];
+  for (const [isOutput, json] of rows) (isOutput ? output : input).push(parseItem(json));
+  return { input, output };
+}
+
+export function parseItem(json: string): Item {
+  return JSON.parse(json) as Item;
+}

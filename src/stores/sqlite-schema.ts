@@ -1,0 +1,118 @@
+/**
+ * The tables, as forward-only migrations: number n brings a database from version n-1 to n, in a transaction.
+ * A migration that has been released is never edited.
+ */
+
+import type { Database } from './sqlite-database.ts';
+
+/** "Prly" in ASCII, in the file's header: tells a Parley database from any other SQLite file. */
+const APPLICATION_ID = 0x50726c79;
+
+/**
+ * - Keys inside are the integers `sequence`: small, and given by the store in the order of insertion. A child is
+ *   always inserted after its parent, so along a path, and within a turn, `sequence` is the order of the
+ *   conversation; times order nothing.
+ * - Turns are deleted only together with their session. Hence `head`, `parent`, `jump` and `running_turns.turn`
+ *   cannot dangle, and need neither a foreign key nor the index that one would cost.
+ * - `jump` is a distant ancestor (null: before the first turn): with one more pointer per turn any ancestor is
+ *   found in logarithmically many steps; see sqlite-paths.ts.
+ * - `running_turns` is apart from `sessions` so that what a crash left can be found without reading them all, and
+ *   so that beginning a turn does not rewrite the session's row.
+ * - `items.id` is not unique: a fork has the items of its origin, ids included.
+ * - `session_metadata` is the index of the metadata filter, ordered as the list is; the metadata itself is read
+ *   from `settings`.
+ */
+const FIRST = `
+  CREATE TABLE sessions (
+    sequence INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    owner TEXT NOT NULL,
+    head INTEGER,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    settings TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX sessions_by_owner ON sessions (owner, id);
+
+  CREATE TABLE session_metadata (
+    session INTEGER NOT NULL REFERENCES sessions ON DELETE CASCADE,
+    key TEXT NOT NULL,
+    value TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    session_id TEXT NOT NULL,
+    PRIMARY KEY (session, key)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX session_metadata_by_pair ON session_metadata (owner, key, value, session_id);
+
+  CREATE TABLE turns (
+    sequence INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    session INTEGER NOT NULL REFERENCES sessions ON DELETE CASCADE,
+    parent INTEGER,
+    jump INTEGER,
+    depth INTEGER NOT NULL,
+    places_before INTEGER NOT NULL,
+    places INTEGER NOT NULL,
+    status TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    completed_at INTEGER,
+    record TEXT
+  ) STRICT;
+  CREATE INDEX turns_by_session ON turns (session);
+
+  CREATE TABLE running_turns (
+    session INTEGER PRIMARY KEY REFERENCES sessions ON DELETE CASCADE,
+    turn INTEGER NOT NULL
+  ) STRICT;
+
+  CREATE TABLE items (
+    sequence INTEGER PRIMARY KEY,
+    turn INTEGER NOT NULL REFERENCES turns ON DELETE CASCADE,
+    output INTEGER NOT NULL,
+    placed INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    json TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX items_by_turn ON items (turn);
+  CREATE INDEX items_by_id ON items (id);
+`;
+
+const migrations: readonly string[] = [FIRST];
+
+/** The version that this program writes. */
+export const SCHEMA_VERSION = migrations.length;
+
+/**
+ * Throws unless the file is empty or a Parley database of this version or an older one. It changes nothing, so
+ * that a file that is not ours is left as it was.
+ */
+export function refuseForeignDatabase(database: Database, path: string): void {
+  const version = readInteger(database, 'PRAGMA user_version');
+  const isParley = readInteger(database, 'PRAGMA application_id') === APPLICATION_ID;
+  const isEmpty = version === 0 && readInteger(database, 'SELECT count(*) FROM sqlite_schema') === 0;
+  if (!isParley && !isEmpty) {
+    throw new Error(`${path} is an SQLite database, but not one of Parley's.`);
+  }
+  if (version > SCHEMA_VERSION) {
+    throw new Error(
+      `${path} was written by a newer Parley (database version ${version}, this program knows ` +
+        `${SCHEMA_VERSION}). Start that version, or restore a backup made before the upgrade.`,
+    );
+  }
+}
+
+/** Brings the database to `SCHEMA_VERSION`. If a migration fails, the database stays at the one before. */
+export function migrate(database: Database): void {
+  const version = readInteger(database, 'PRAGMA user_version');
+  for (const [index, migration] of migrations.entries()) {
+    if (index < version) continue;
+    database.transaction(() => {
+      database.execute(migration);
+      database.execute(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${index + 1}`);
+    });
+  }
+}
+
+function readInteger(database: Database, sql: string): number {
+  return database.prepare<[number]>(sql).get()?.[0] ?? 0;
+}

@@ -1,0 +1,116 @@
+/** The statements on sessions. Each function is one step inside a transaction; it neither begins nor ends one. */
+
+import type { Page } from '../conversation/page.ts';
+import type { Session, SessionSettings } from '../conversation/session.ts';
+import type { Database, Statement, Value } from './sqlite-database.ts';
+import { SESSION_COLUMNS, type SessionRow, settingsJson, toSession } from './sqlite-rows.ts';
+import type { SessionQuery } from './store.ts';
+
+export type SqliteSessions = ReturnType<typeof createSqliteSessions>;
+
+export function createSqliteSessions(database: Database) {
+  const insertRow = database.prepare(
+    'INSERT INTO sessions (id, owner, created_at, updated_at, settings) VALUES (?, ?, ?, ?, ?)',
+  );
+  const findRow = database.prepare<SessionRow>(
+    `SELECT ${SESSION_COLUMNS} FROM sessions s WHERE s.id = ? AND s.owner = ?`,
+  );
+  const updateRow = database.prepare('UPDATE sessions SET settings = ?, updated_at = ? WHERE sequence = ?');
+  const moveHeadOf = database.prepare('UPDATE sessions SET head = ?, updated_at = ? WHERE sequence = ?');
+  const deleteRow = database.prepare('DELETE FROM sessions WHERE id = ? AND owner = ?');
+  const insertPair = database.prepare(
+    'INSERT INTO session_metadata (session, key, value, owner, session_id) VALUES (?, ?, ?, ?, ?)',
+  );
+  const deletePairs = database.prepare('DELETE FROM session_metadata WHERE session = ?');
+  const listStatements = new Map<string, Statement<SessionRow>>();
+
+  return { insert, find, list, update, moveHead, remove };
+
+  /** Adds the session, without a head, and returns its key. */
+  function insert(session: Session): number {
+    const { id, owner, createdAt, updatedAt } = session;
+    const { lastInsertRowid } = insertRow.run(id, owner, createdAt, updatedAt, settingsJson(session));
+    insertMetadata(lastInsertRowid, session);
+    return lastInsertRowid;
+  }
+
+  function find(owner: string, sessionId: string): SessionRow | undefined {
+    return findRow.get(sessionId, owner);
+  }
+
+  function list(query: SessionQuery): Page<Session> {
+    const { owner, after, order, limit } = query;
+    const pairs = Object.entries(query.metadata);
+    const parameters: Value[] = [owner];
+    if (after !== null) parameters.push(after);
+    for (const pair of pairs) parameters.push(...pair);
+    // One row more tells whether there is another page.
+    const rows = listStatement(pairs.length, after !== null, order).all(...parameters, limit + 1);
+    return { data: rows.slice(0, limit).map(toSession), hasMore: rows.length > limit };
+  }
+
+  /** The list's statement differs by its number of pairs, which the API bounds. */
+  function listStatement(pairs: number, hasAfter: boolean, order: 'asc' | 'desc'): Statement<SessionRow> {
+    const key = `${pairs} ${hasAfter} ${order}`;
+    let statement = listStatements.get(key);
+    if (statement === undefined) {
+      statement = database.prepare<SessionRow>(sessionListSql(pairs, hasAfter, order));
+      listStatements.set(key, statement);
+    }
+    return statement;
+  }
+
+  function update(
+    owner: string,
+    sessionId: string,
+    change: Partial<SessionSettings>,
+    updatedAt: number,
+  ): Session | null {
+    const row = find(owner, sessionId);
+    if (row === undefined) return null;
+    const session: Session = { ...toSession(row), ...change, updatedAt };
+    const [sequence] = row;
+    updateRow.run(settingsJson(session), updatedAt, sequence);
+    if (change.metadata !== undefined) {
+      deletePairs.run(sequence);
+      insertMetadata(sequence, session);
+    }
+    return session;
+  }
+
+  function moveHead(session: number, turn: number, updatedAt: number): void {
+    moveHeadOf.run(turn, updatedAt, session);
+  }
+
+  function remove(owner: string, sessionId: string): boolean {
+    return deleteRow.run(sessionId, owner).changes > 0;
+  }
+
+  function insertMetadata(sequence: number, session: Session): void {
+    for (const [key, value] of Object.entries(session.metadata)) {
+      insertPair.run(sequence, key, value, session.owner, session.id);
+    }
+  }
+}
+
+/**
+ * Parameters: the owner, the cursor if there is one, each pair's key and value, the limit. The first pair's index
+ * gives the sessions in the order of the list; the others are looked up for each. Without pairs the owner's index
+ * does the same.
+ */
+function sessionListSql(pairs: number, hasAfter: boolean, order: 'asc' | 'desc'): string {
+  const [source, id, owner] =
+    pairs === 0
+      ? ['sessions s', 's.id', 's.owner']
+      : ['session_metadata m CROSS JOIN sessions s ON s.sequence = m.session', 'm.session_id', 'm.owner'];
+  const conditions = [`${owner} = ?`];
+  if (hasAfter) conditions.push(`${id} ${order === 'asc' ? '>' : '<'} ?`);
+  if (pairs > 0) conditions.push('m.key = ? AND m.value = ?');
+  for (let pair = 1; pair < pairs; pair += 1) {
+    conditions.push(
+      'EXISTS (SELECT 1 FROM session_metadata o WHERE o.session = m.session AND o.key = ? AND o.value = ?)',
+    );
+  }
+  return `SELECT ${SESSION_COLUMNS} FROM ${source}
+    WHERE ${conditions.join(' AND ')} ORDER BY ${id} ${order} LIMIT ?`;
+}

@@ -1,0 +1,212 @@
+/**
+ * Random histories, told to a store and to a model of it that is too simple to be wrong: arrays in memory. They
+ * must agree on every answer. Conversations grow into trees of some depth here, which the other tests lack.
+ */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import * as fc from 'fast-check';
+import { takesPlace } from '../conversation/item.ts';
+import type { Session } from '../conversation/session.ts';
+import { joinsConversation, type Turn } from '../conversation/turn.ts';
+import type { Store } from './store.ts';
+import {
+  answerMessage,
+  ids,
+  type OpenStore,
+  OWNER,
+  opened,
+  RESTARTED,
+  reasoning,
+  sampleBegin,
+  sampleOutcome,
+  sampleSession,
+} from './store-samples.contract.ts';
+
+interface ModelSession {
+  session: Session;
+  turns: Turn[];
+  running: { turnId: string; fence: number } | null;
+}
+
+const UNFINISHED = {
+  status: 'in_progress',
+  output: [],
+  provider: null,
+  model: null,
+  providerSource: null,
+  finishReason: null,
+  attempts: [],
+  usage: null,
+  error: null,
+  completedAt: null,
+} as const;
+
+/** One step of a history. Numbers choose among what there is at that moment. */
+const step = fc.oneof(
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('create' as const) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('crash' as const) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('delete' as const), session: fc.nat(9) }) },
+  {
+    weight: 20,
+    arbitrary: fc.record({
+      kind: fc.constant('begin' as const),
+      session: fc.nat(9),
+      // Mostly the head; null starts again; a number is any turn of the session.
+      parent: fc.oneof(
+        { weight: 6, arbitrary: fc.constant(undefined) },
+        { weight: 1, arbitrary: fc.constant(null) },
+        { weight: 2, arbitrary: fc.nat(99) },
+      ),
+      places: fc.nat(12),
+    }),
+  },
+  {
+    weight: 20,
+    arbitrary: fc.record({
+      kind: fc.constant('commit' as const),
+      session: fc.nat(9),
+      status: fc.constantFrom('completed', 'completed', 'completed', 'incomplete', 'failed', 'cancelled'),
+      output: fc.array(fc.boolean(), { maxLength: 3 }),
+    }),
+  },
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      kind: fc.constant('page' as const),
+      session: fc.nat(9),
+      after: fc.option(fc.nat(99)),
+      limit: fc.integer({ min: 1, max: 6 }),
+      order: fc.constantFrom('asc', 'desc'),
+    }),
+  },
+);
+type Step = typeof step extends fc.Arbitrary<infer Value> ? Value : never;
+
+export function describeModel(open: OpenStore): void {
+  test('any history gives what a model of it gives', async (context) => {
+    await using store = await opened(open, context);
+    const histories = fc.array(step, { minLength: 1, maxLength: 60 });
+    await fc.assert(
+      fc.asyncProperty(histories, async (history) => {
+        const model: ModelSession[] = [];
+        for (const one of [{ kind: 'create' as const }, ...history]) await play(store, model, one);
+        for (const { session } of model) await store.deleteSession(OWNER, session.id);
+      }),
+      { numRuns: 60 },
+    );
+  });
+}
+
+async function play(store: Store, model: ModelSession[], step: Step): Promise<void> {
+  if (step.kind === 'create') {
+    const session = sampleSession();
+    await store.createSession(session);
+    model.push({ session, turns: [], running: null });
+    return;
+  }
+  if (step.kind === 'crash') return playCrash(store, model);
+  const chosen = model[step.session % Math.max(model.length, 1)];
+  if (chosen === undefined) return;
+  if (step.kind === 'delete') {
+    assert.equal(await store.deleteSession(OWNER, chosen.session.id), true);
+    model.splice(model.indexOf(chosen), 1);
+  } else if (step.kind === 'begin') {
+    await playBegin(store, chosen, step);
+  } else if (step.kind === 'commit') {
+    await playCommit(store, chosen, step);
+  } else {
+    await playPage(store, chosen, step);
+  }
+}
+
+async function playCrash(store: Store, model: ModelSession[]): Promise<void> {
+  const left = model.filter((one) => one.running !== null);
+  assert.equal(await store.failInterrupted(RESTARTED, 7000), left.length);
+  for (const one of left) {
+    const turn = one.turns.at(-1)!;
+    Object.assign(turn, { status: 'failed', error: RESTARTED, completedAt: 7000 });
+    one.running = null;
+  }
+}
+
+async function playBegin(
+  store: Store,
+  chosen: ModelSession,
+  step: Extract<Step, { kind: 'begin' }>,
+): Promise<void> {
+  const { session, turns, running } = chosen;
+  const named =
+    typeof step.parent === 'number' ? turns[step.parent % Math.max(turns.length, 1)]?.id : step.parent;
+  const reach = { places: step.places, defaultPlaces: 1, taken: 1 };
+  const request = sampleBegin(session, { parentTurnId: named, reach });
+  const outcome = await store.beginTurn(request);
+  const parentId = named === undefined ? session.headTurnId : named;
+  const parent = turns.find((turn) => turn.id === parentId);
+  if (running !== null) {
+    assert.deepEqual(outcome, { kind: 'busy', turnId: running.turnId });
+  } else if (parent && !joinsConversation(parent.status)) {
+    assert.deepEqual(outcome, { kind: 'unusable_parent' });
+  } else {
+    assert.equal(outcome.kind, 'begun');
+    if (outcome.kind !== 'begun') return;
+    assert.deepEqual([outcome.session, outcome.parentId], [session, parentId]);
+    assert.deepEqual(ids(outcome.path), expectedPath(turns, parentId, step.places - 1));
+    const { turnId: id, input, createdAt } = request;
+    turns.push({ ...UNFINISHED, id, sessionId: session.id, parentId, input, createdAt });
+    chosen.running = { turnId: id, fence: outcome.fence };
+  }
+}
+
+async function playCommit(
+  store: Store,
+  chosen: ModelSession,
+  step: Extract<Step, { kind: 'commit' }>,
+): Promise<void> {
+  const { session, running } = chosen;
+  const output = step.output.map((placed) => (placed ? answerMessage() : reasoning()));
+  const outcome = sampleOutcome({ status: step.status, output, completedAt: 5000 });
+  const { turnId, fence } = running ?? { turnId: chosen.turns.at(-1)?.id ?? 'none', fence: 1 };
+  const held = await store.commitTurn({ sessionId: session.id, turnId, fence, outcome });
+  assert.equal(held, running !== null);
+  if (running === null) return;
+  const turn = Object.assign(chosen.turns.at(-1)!, outcome);
+  if (joinsConversation(turn.status)) chosen.session = { ...session, headTurnId: turn.id, updatedAt: 5000 };
+  chosen.running = null;
+  assert.deepEqual(await store.getTurn(OWNER, session.id, turn.id), turn);
+}
+
+async function playPage(
+  store: Store,
+  chosen: ModelSession,
+  step: Extract<Step, { kind: 'page' }>,
+): Promise<void> {
+  const { session, turns } = chosen;
+  const { limit, order } = step;
+  const path = expectedPath(turns, session.headTurnId, Number.POSITIVE_INFINITY).toReversed();
+  const onPath = path.map((id) => turns.find((turn) => turn.id === id)!);
+  const items = onPath.flatMap((turn) => [...turn.input, ...turn.output]).filter(takesPlace);
+  if (order === 'desc') items.reverse();
+  const index = step.after === null || items.length === 0 ? -1 : step.after % items.length;
+  const after = items[index]?.id ?? null;
+  const page = await store.listItems(OWNER, session.id, { limit, after, order });
+  const got = page!.data.map((placed) => placed.item);
+  assert.deepEqual(got, items.slice(index + 1, index + 1 + limit));
+  assert.equal(page!.hasMore, index + 1 + limit < items.length);
+  const listed = await store.listTurns(OWNER, session.id, { limit, after: null, order });
+  const expected = order === 'asc' ? turns : turns.toReversed();
+  assert.deepEqual(listed!.data, expected.slice(0, limit));
+}
+
+/** The ids of the turns on the path, newest first, until the places are reached. */
+function expectedPath(turns: readonly Turn[], newest: string | null, wanted: number): string[] {
+  const path: string[] = [];
+  let reached = 0;
+  for (let id = newest; id !== null && reached < wanted; ) {
+    const turn = turns.find((one) => one.id === id)!;
+    path.push(turn.id);
+    reached += [...turn.input, ...turn.output].filter(takesPlace).length;
+    id = turn.parentId;
+  }
+  return path;
+}
