@@ -26,7 +26,7 @@ describe('the error catalogue', () => {
     const error = asAppError(new Error('the password is swordfish'));
     assert.equal(error.code, 'internal_error');
     assert.doesNotMatch(`${error.message} ${JSON.stringify(error.details)}`, /swordfish/);
-    assert.match(String((error.cause as Error).message), /swordfish/);
+    assert.match((error.cause as Error).message, /swordfish/);
   });
 
   it('passes on what is in the catalogue', () => {

@@ -4,15 +4,22 @@
  */
 
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { maxHeaderSize } from 'node:http';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
-import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
+import Fastify, {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  LogController,
+} from 'fastify';
 import { newId } from '../conversation/id.ts';
 import { AppError } from '../errors.ts';
 import type { Providers } from '../providers/provider.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 import type { Turns } from '../turns/turns.ts';
 import { answerProtocolError } from './client-error.ts';
-import { sendError } from './error-response.ts';
+import { invalidRequest, sendError } from './error-response.ts';
 import { createErrorSummary, type ErrorSummary } from './error-summary.ts';
 import { acceptJsonOnly } from './json-body.ts';
 import { collectMethods } from './method-not-allowed.ts';
@@ -81,26 +88,24 @@ export async function createApp({ log, ...options }: AppOptions): Promise<HttpSe
     return503OnClosing: false,
     forceCloseConnections: 'idle',
     clientErrorHandler: answerProtocolError,
+    // Missing hosts are refused below, with a body.
+    http: { requireHostHeader: false },
     frameworkErrors: (error, request, reply) => {
       void sendError(error, request, reply);
     },
-    routerOptions: { querystringParser: parseQueryString, maxParamLength: 512 },
+    // As long as a request's head can be: an id of any length names nothing, which is a 404.
+    routerOptions: { querystringParser: parseQueryString, maxParamLength: maxHeaderSize },
   }).withTypeProvider<TypeBoxTypeProvider>();
 
+  // A client that expects what the server does not know is answered all the same, as by a server that knows nothing.
+  app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response));
   app.decorateReply('errorCode', null);
   app.setValidatorCompiler(compileValidator);
   // Response schemas are for the document and the tests: writing by schema would drop what it does not know.
   app.setSerializerCompiler(() => (data) => JSON.stringify(data));
   acceptJsonOnly(app);
 
-  app.addHook('onRequest', async (request, reply) => {
-    void reply.header('x-request-id', request.id);
-    if (refusing) {
-      void reply.header('connection', 'close');
-      throw new AppError('server_shutting_down');
-    }
-  });
-  app.addHook('onResponse', async (request, reply) => {
+  const closed = (request: FastifyRequest, reply: FastifyReply) => {
     if (reply.errorCode !== null) errors.count(reply.errorCode, request.id);
     request.log.info(
       {
@@ -109,10 +114,23 @@ export async function createApp({ log, ...options }: AppOptions): Promise<HttpSe
         path: request.url.split('?', 1)[0],
         status: reply.statusCode,
         ...(reply.errorCode === null ? {} : { code: reply.errorCode }),
+        ...(reply.raw.writableFinished ? {} : { client_left: true }),
         ms: Math.round(reply.elapsedTime),
       },
       'request',
     );
+  };
+  app.addHook('onRequest', async (request, reply) => {
+    // Not `onResponse`, which never comes where the client leaves before the end of its answer.
+    reply.raw.once('close', () => closed(request, reply));
+    void reply.header('x-request-id', request.id);
+    if (request.headers.host === undefined && request.raw.httpVersion === '1.1') {
+      throw invalidRequest('headers', 'must have a Host');
+    }
+    if (refusing) {
+      void reply.header('connection', 'close');
+      throw new AppError('server_shutting_down');
+    }
   });
   app.setErrorHandler(sendError);
   app.setNotFoundHandler((request, reply) => sendError(new AppError('route_not_found'), request, reply));

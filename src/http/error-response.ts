@@ -30,17 +30,21 @@ function fromFramework(thrown: unknown): AppError | null {
   const code: string | undefined = (thrown as Partial<FastifyError> | null)?.code;
   switch (code) {
     case 'FST_ERR_CTP_INVALID_JSON_BODY':
-    case 'FST_ERR_CTP_EMPTY_JSON_BODY':
       return new AppError('invalid_json');
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
       return new AppError('invalid_content_type');
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
       return new AppError('body_too_large');
     case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
+      return invalidRequest('body', 'is not as long as Content-Length says');
     case 'FST_ERR_BAD_URL':
-    case 'FST_ERR_ASYNC_CONSTRAINT':
-      return new AppError('invalid_request');
+      return invalidRequest('path', 'is not properly percent-encoded');
     default:
       return null;
   }
+}
+
+/** A request that is wrong as a whole, in the form in which a schema's problems are told. */
+export function invalidRequest(part: string, message: string): AppError {
+  return new AppError('invalid_request', { problems: [{ in: part, path: '', message }] });
 }

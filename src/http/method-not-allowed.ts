@@ -3,8 +3,6 @@
 import type { FastifyInstance } from 'fastify';
 import { AppError } from '../errors.ts';
 
-const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const;
-
 /** Watches the routes that are registered from now on; the function it returns adds the refusals. */
 export function collectMethods(app: FastifyInstance): () => void {
   const methods = new Map<string, Set<string>>();
@@ -20,7 +18,7 @@ export function collectMethods(app: FastifyInstance): () => void {
     for (const [url, known] of paths) {
       const allow = [...known].join(', ');
       app.route({
-        method: METHODS.filter((method) => !known.has(method)),
+        method: app.supportedMethods.filter((method) => !known.has(method)),
         url,
         schema: { hide: true },
         handler: (_request, reply) => {

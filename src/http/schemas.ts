@@ -10,7 +10,7 @@ const STRICT = { additionalProperties: false };
 
 const nullable = <Schema extends TSchema>(schema: Schema) => Type.Union([schema, Type.Null()]);
 
-export const Id = Type.String({ format: 'uuid' });
+const Id = Type.String({ format: 'uuid' });
 const Time = Type.String({ format: 'date-time', description: 'ISO 8601, UTC' });
 
 const ProviderName = Type.String({ minLength: 1, maxLength: 64, description: 'A name from GET /providers' });
@@ -24,11 +24,15 @@ const MemoryLimit = Type.Integer({
   description: 'Messages that the model sees, the new one included; at most MEMORY_MAX',
 });
 
+/** Half of a surrogate pair is no character: it cannot be stored, and two of them would become one key. */
+const CHARACTER = '(?:[^\\uD800-\\uDFFF]|[\\uD800-\\uDBFF][\\uDC00-\\uDFFF])';
+
 /** As at OpenAI: 16 pairs, keys of 64 characters, values of 512. */
-const Metadata = Type.Record(Type.String({ pattern: '^[\\s\\S]{1,64}$' }), Type.String({ maxLength: 512 }), {
-  ...STRICT,
-  maxProperties: 16,
-});
+const Metadata = Type.Record(
+  Type.String({ pattern: `^${CHARACTER}{1,64}$` }),
+  Type.String({ pattern: `^${CHARACTER}*$`, maxLength: 512 }),
+  { ...STRICT, maxProperties: 16 },
+);
 
 const settings = {
   title: nullable(Type.String({ maxLength: 256 })),
@@ -279,7 +283,7 @@ const listQuery = (order: 'asc' | 'desc', after: TString = Id) => ({
 });
 
 /** Not held to the form of an id: whatever is not one names nothing, which is a 404 and not a 400. */
-const IdInPath = Type.String({ maxLength: 128, description: 'UUID' });
+const IdInPath = Type.String({ description: 'UUID' });
 export const SessionParams = Type.Object({ session_id: IdInPath });
 export const TurnParams = Type.Object({ session_id: IdInPath, turn_id: IdInPath });
 export const SessionListQuery = Type.Object(

@@ -53,8 +53,12 @@ export function turnFailure(failures: readonly [ProviderError, ...ProviderError[
   return new AppError(code, details, { cause: last });
 }
 
-/** In how many seconds the first of the providers takes requests again, where any of them said. */
-function soonestRetry(failures: readonly ProviderError[]): { retry_after: number } | undefined {
+/** Providers that limit without saying for how long do it by the minute or less. */
+const UNTOLD_RETRY_SECONDS = 5;
+
+/** In how many seconds the first of the providers takes requests again. */
+function soonestRetry(failures: readonly ProviderError[]): { retry_after: number } {
   const waits = failures.flatMap(({ retryAfterMilliseconds }) => retryAfterMilliseconds ?? []);
-  return waits.length === 0 ? undefined : { retry_after: Math.ceil(Math.min(...waits) / 1000) };
+  const seconds = waits.length === 0 ? UNTOLD_RETRY_SECONDS : Math.ceil(Math.min(...waits) / 1000);
+  return { retry_after: seconds };
 }

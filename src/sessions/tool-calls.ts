@@ -8,7 +8,7 @@ import type { PathTurn } from '../stores/store.ts';
 const NO_RESULT = 'No result was given for this call.';
 
 /** The calls among the items that have no result yet, oldest first. */
-export function pendingCalls(items: readonly Item[]): FunctionCallItem[] {
+function pendingCalls(items: readonly Item[]): FunctionCallItem[] {
   const pending = new Map<string, FunctionCallItem>();
   for (const item of items) {
     if (item.type === 'function_call') pending.set(item.call_id, item);

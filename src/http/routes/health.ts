@@ -7,7 +7,14 @@ import { isoTime } from '../views.ts';
 export function addHealthRoute(app: App, { errors, version }: Rooms): void {
   app.get(
     '/health',
-    { schema: { tags: ['Server'], summary: 'Whether the process lives', response: { 200: Health } } },
+    {
+      schema: {
+        tags: ['Server'],
+        operationId: 'readHealth',
+        summary: 'Whether the process lives',
+        response: { 200: Health },
+      },
+    },
     () => {
       const { total, byCode, last } = errors.read();
       return {

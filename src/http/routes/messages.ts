@@ -1,5 +1,6 @@
 /** Messages: sent, which is a turn, and listed, which is the conversation. */
 
+import { Type } from 'typebox';
 import type { App, Rooms } from '../app.ts';
 import { ownerOf } from '../auth.ts';
 import { turnRequest, wantsStream } from '../message-request.ts';
@@ -16,6 +17,7 @@ export function addMessageRoutes(app: App, { sessions, turns, streamTimes }: Roo
     {
       schema: {
         tags: ['Messages'],
+        operationId: 'sendMessage',
         summary: 'Send a message and get the answer',
         description:
           'With `stream: true` or `Accept: text/event-stream` the answer comes as server-sent events: ' +
@@ -24,7 +26,16 @@ export function addMessageRoutes(app: App, { sessions, turns, streamTimes }: Roo
         params: schemas.SessionParams,
         headers: schemas.MessageHeaders,
         body: schemas.MessageRequest,
-        response: { 200: schemas.Answer, ...errors },
+        response: {
+          200: {
+            description: 'The answer, or its events',
+            content: {
+              'application/json': { schema: schemas.Answer },
+              'text/event-stream': { schema: Type.String() },
+            },
+          },
+          ...errors,
+        },
       },
     },
     async (request, reply) => {
@@ -49,6 +60,7 @@ export function addMessageRoutes(app: App, { sessions, turns, streamTimes }: Roo
     {
       schema: {
         tags: ['Messages'],
+        operationId: 'listMessages',
         summary: 'The conversation',
         description: 'The messages on the path to the head, oldest first. `after` is the id of a message.',
         params: schemas.SessionParams,

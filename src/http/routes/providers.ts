@@ -6,7 +6,14 @@ import { ProviderList } from '../schemas.ts';
 export function addProviderRoutes(app: App, { providers }: Rooms): void {
   app.get(
     '/providers',
-    { schema: { tags: ['Server'], summary: 'Providers and their models', response: { 200: ProviderList } } },
+    {
+      schema: {
+        tags: ['Server'],
+        operationId: 'listProviders',
+        summary: 'Providers and their models',
+        response: { 200: ProviderList },
+      },
+    },
     () => ({
       object: 'list' as const,
       default: providers.default.name,

@@ -22,6 +22,7 @@ export function addSessionRoutes(app: App, { sessions }: Rooms): void {
       },
       schema: {
         tags: ['Sessions'],
+        operationId: 'createSession',
         summary: 'Create a session',
         body: schemas.SessionChange,
         response: { 201: schemas.Session, ...errors },
@@ -38,6 +39,7 @@ export function addSessionRoutes(app: App, { sessions }: Rooms): void {
     {
       schema: {
         tags: ['Sessions'],
+        operationId: 'listSessions',
         summary: 'List sessions',
         description: 'In the order of their making. `metadata[key]=value` keeps those that have the pair.',
         querystring: schemas.SessionListQuery,
@@ -59,6 +61,7 @@ export function addSessionRoutes(app: App, { sessions }: Rooms): void {
     {
       schema: {
         tags: ['Sessions'],
+        operationId: 'readSession',
         summary: 'Read a session',
         params: schemas.SessionParams,
         response: one,
@@ -72,6 +75,7 @@ export function addSessionRoutes(app: App, { sessions }: Rooms): void {
     {
       schema: {
         tags: ['Sessions'],
+        operationId: 'changeSession',
         summary: 'Change the settings of a session',
         description: 'Changes the fields that are present; null takes a setting back. Metadata is replaced.',
         params: schemas.SessionParams,
@@ -88,6 +92,7 @@ export function addSessionRoutes(app: App, { sessions }: Rooms): void {
     {
       schema: {
         tags: ['Sessions'],
+        operationId: 'deleteSession',
         summary: 'Delete a session with everything in it',
         params: schemas.SessionParams,
         response: { 204: { type: 'null', description: 'Deleted' }, ...errors },
@@ -108,6 +113,7 @@ export function addSessionRoutes(app: App, { sessions }: Rooms): void {
       },
       schema: {
         tags: ['Sessions'],
+        operationId: 'forkSession',
         summary: 'Copy the conversation up to a turn into a new session',
         params: schemas.SessionParams,
         body: schemas.ForkRequest,
@@ -125,6 +131,7 @@ export function addSessionRoutes(app: App, { sessions }: Rooms): void {
     {
       schema: {
         tags: ['Sessions'],
+        operationId: 'readWindow',
         summary: 'What the model would see if a message were sent now',
         params: schemas.SessionParams,
         response: { 200: schemas.WindowRecord, ...errors },

@@ -14,6 +14,7 @@ export function addTurnRoutes(app: App, { sessions }: Rooms): void {
     {
       schema: {
         tags: ['Turns'],
+        operationId: 'listTurns',
         summary: 'All turns of a session',
         description: 'In the order of their beginning, failed ones included.',
         params: schemas.SessionParams,
@@ -30,6 +31,7 @@ export function addTurnRoutes(app: App, { sessions }: Rooms): void {
     {
       schema: {
         tags: ['Turns'],
+        operationId: 'readTurn',
         summary: 'Read a turn with its attempts',
         params: schemas.TurnParams,
         response: { 200: schemas.TurnRecord, ...errors },

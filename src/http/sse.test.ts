@@ -1,0 +1,202 @@
+/** What needs small times or a look inside: silence, heartbeats, and what a client leaves behind. */
+
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { request } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { type TestContext, test } from 'node:test';
+import { pino } from 'pino';
+import type { EndedTurn } from '../conversation/event.ts';
+import type { Session } from '../conversation/session.ts';
+import type { Turn } from '../conversation/turn.ts';
+import { createLiveTurn, type LiveTurn } from '../turns/live-turn.ts';
+import { createApp } from './app.ts';
+import type { StreamTimes } from './sse.ts';
+
+const NEVER = 2 ** 31 - 1;
+
+const turn: Turn = {
+  id: '00000000-0000-4000-8000-000000000001',
+  sessionId: '00000000-0000-4000-8000-000000000002',
+  parentId: null,
+  status: 'in_progress',
+  input: [],
+  output: [],
+  provider: 'p',
+  model: 'm',
+  providerSource: 'default',
+  finishReason: null,
+  attempts: [],
+  usage: null,
+  error: null,
+  createdAt: 0,
+  completedAt: null,
+};
+
+const session: Session = {
+  id: turn.sessionId,
+  owner: 'open',
+  title: null,
+  provider: null,
+  model: null,
+  fallbackProviders: null,
+  memoryLimit: null,
+  maxContextTokens: null,
+  instructions: null,
+  metadata: {},
+  headTurnId: null,
+  createdAt: 0,
+  updatedAt: 0,
+};
+
+const ended = (change: Partial<Turn>): EndedTurn => ({
+  turn: { ...turn, completedAt: 1, ...change },
+  session,
+  seen: [],
+});
+
+/** A server whose one turn is in the test's hands. Tells how many read it. */
+async function serveTurn(context: TestContext, streamTimes: StreamTimes, logBytes = 1_000_000) {
+  const live = createLiveTurn(turn.id, logBytes, new Promise(() => undefined));
+  live.append({ type: 'turn.started', turn });
+  let readers = 0;
+  let changed = Promise.withResolvers<void>();
+  const count = (by: number) => {
+    readers += by;
+    changed.resolve();
+    changed = Promise.withResolvers();
+  };
+  const watched: LiveTurn = {
+    ...live,
+    follow: (after, wake) => {
+      const follower = live.follow(after, wake);
+      count(1);
+      return {
+        next: follower.next,
+        get over() {
+          return follower.over;
+        },
+        close: () => {
+          follower.close();
+          count(-1);
+        },
+      };
+    },
+  };
+  const unused = new Proxy({}, { get: () => assert.fail('not part of this test') });
+  const { app } = await createApp({
+    sessions: unused as never,
+    turns: { start: async () => watched, drain: async () => undefined },
+    providers: unused as never,
+    version: '0.0.0',
+    log: pino({ level: 'silent' }),
+    streamTimes,
+  });
+  const gone = Promise.withResolvers<void>();
+  app.server.on('connection', (socket) => socket.once('close', () => gone.resolve()));
+  await app.listen({ port: 0, host: '127.0.0.1' });
+  context.after(() => app.close());
+  const { port } = app.server.address() as AddressInfo;
+  const url = `http://127.0.0.1:${port}/sessions/${turn.sessionId}/messages`;
+  const open = () => {
+    const sent = request(url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      agent: false,
+    });
+    sent.end(JSON.stringify({ content: 'Hello', stream: true }));
+    return sent;
+  };
+  return {
+    live,
+    open,
+    /** Resolves when the server has seen a client leave. */
+    gone: gone.promise,
+    answer: async () => {
+      const [response] = await once(open(), 'response');
+      return response.setEncoding('utf8') as import('node:http').IncomingMessage;
+    },
+    readers: async (expected: number) => {
+      while (readers !== expected) await changed.promise;
+    },
+  };
+}
+
+/** Reads until the text matches. */
+async function readUntil(response: AsyncIterable<string>, pattern: RegExp): Promise<string> {
+  let text = '';
+  for await (const piece of { [Symbol.asyncIterator]: () => pieces(response) }) {
+    text += piece;
+    if (pattern.test(text)) return text;
+  }
+  return assert.fail(`ended without ${pattern}: ${text}`);
+}
+
+/** The pieces without ending the stream with the loop that reads them. */
+function pieces(response: AsyncIterable<string>): AsyncIterator<string> {
+  const iterator = response[Symbol.asyncIterator]();
+  return { next: () => iterator.next() };
+}
+
+test('an open stream says that it is alive as often as it was told', async (context) => {
+  const { live, answer } = await serveTurn(context, { silenceMilliseconds: NEVER, heartbeatMilliseconds: 5 });
+  live.append({ type: 'message.delta', text: 'One' });
+  const response = await answer();
+  const beats = await readUntil(response, /(: alive\n\n){3}/);
+  assert.match(beats, /^id: 0\nevent: turn\.started\n/);
+  live.append({ type: 'turn.completed', ended: ended({ status: 'completed' }) });
+  assert.match(await readUntil(response, /turn\.completed/), /id: 2\nevent: turn\.completed\n/);
+});
+
+test('after silence the stream opens, and a failure is then its last event', async (context) => {
+  const { live, answer } = await serveTurn(context, { silenceMilliseconds: 5, heartbeatMilliseconds: 5 });
+  const response = await answer();
+  assert.equal(response.statusCode, 200);
+  await readUntil(response, /turn\.started[\s\S]*: alive\n\n/);
+  const error = { code: 'provider_error', message: 'No provider could answer.' } as const;
+  live.append({ type: 'turn.failed', ended: ended({ status: 'failed', error }) });
+  const rest = await readUntil(response, /turn\.failed[\s\S]*\n\n/);
+  assert.match(rest, /id: 1\nevent: turn\.failed\ndata: \{"error":\{"code":"provider_error"/);
+});
+
+test('before that a failure is a plain status', async (context) => {
+  const never = { silenceMilliseconds: NEVER, heartbeatMilliseconds: NEVER };
+  const { live, answer, readers } = await serveTurn(context, never);
+  const answered = answer();
+  await readers(1);
+  const error = { code: 'provider_timeout', message: 'No provider answered in time.' } as const;
+  live.append({ type: 'turn.failed', ended: ended({ status: 'failed', error }) });
+  assert.equal((await answered).statusCode, 504);
+});
+
+test('a log that lost events before the first was read says so at once', async (context) => {
+  const never = { silenceMilliseconds: NEVER, heartbeatMilliseconds: NEVER };
+  const { live, answer, readers } = await serveTurn(context, never, 1024);
+  const answered = answer();
+  await readers(1);
+  for (let count = 0; count < 100; count += 1) live.append({ type: 'message.delta', text: 'x'.repeat(100) });
+  live.append({ type: 'turn.completed', ended: ended({ status: 'completed' }) });
+  const text = await readUntil(await answered, /turn\.completed/);
+  assert.match(text, /event: error\ndata: \{"error":\{"code":"events_expired"/);
+  assert.doesNotMatch(text, /id: 5\n/);
+});
+
+for (const [when, appended] of [
+  ['before the first token', false],
+  ['after it', true],
+] as const) {
+  test(`of a client that left ${when} nothing stays`, async (context) => {
+    const never = { silenceMilliseconds: NEVER, heartbeatMilliseconds: NEVER };
+    const { live, open, gone, readers } = await serveTurn(context, never);
+    const sent = open().on('error', () => undefined);
+    if (appended) {
+      live.append({ type: 'message.delta', text: 'One' });
+      await once(sent, 'response');
+    }
+    await readers(1);
+    sent.destroy();
+    await gone;
+    live.append({ type: 'message.delta', text: 'Two' });
+    await readers(0);
+  });
+}
