@@ -1,0 +1,156 @@
+/** Random requests to every documented route: never a fault of the server, always an answer as documented. */
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import fc from 'fast-check';
+import type { Operation } from './openapi-document.ts';
+import { type ParleyWithDouble, startParleyWithDouble } from './parley-with-double.ts';
+
+/** Fixed, so that a run that failed fails again. */
+const SEED = 20_261_122;
+const RUNS = 300;
+
+let server: ParleyWithDouble;
+before(async () => {
+  server = await startParleyWithDouble({ DATABASE_URL: 'memory:' });
+});
+after(() => server.close());
+
+interface Call {
+  method: string;
+  template: string;
+  parameters: Record<string, string>;
+  query: [string, string][];
+  headers: Record<string, string>;
+  body: string;
+}
+
+const text = fc.string({ unit: 'binary', maxLength: 20 });
+const oddText = fc.oneof(
+  text,
+  fc.constantFrom('', 'null', '%', '../..', '\u0000', '\ud800', "' OR 1=1 --", '__proto__', 'a'.repeat(600)),
+);
+const value = fc.oneof(
+  { weight: 3, arbitrary: fc.jsonValue({ maxDepth: 3 }) },
+  fc.constantFrom(null, 0, -1, 1, 1e21, 1e-7, Number.MAX_SAFE_INTEGER, true, '', [], {}, 'x'.repeat(2000)),
+  oddText,
+);
+
+/** What a field of this name may hold, right or wrong. */
+const valuesByName: Record<string, fc.Arbitrary<unknown>> = {
+  content: fc.oneof(
+    text,
+    fc.array(
+      fc.record(
+        {
+          type: fc.constantFrom('text', 'image_url', 'file', 'audio'),
+          text: oddText,
+          image_url: fc.record({
+            url: fc.constantFrom('https://example.test/x', 'data:image/png;base64,', 'x'),
+          }),
+          file: fc.dictionary(fc.constantFrom('file_id', 'file_data', 'filename'), oddText),
+        },
+        { requiredKeys: ['type'] },
+      ),
+      { maxLength: 3 },
+    ),
+  ),
+  role: fc.constantFrom('user', 'system', 'developer', 'tool', 'assistant'),
+  provider: fc.constantFrom('openai', 'OPENAI ', 'nobody', ''),
+  fallback_provider: fc.constantFrom('openai', 'openai/x', '/'),
+  fallback_providers: fc.array(fc.constantFrom('openai', 'openai/x', '/', ''), { maxLength: 3 }),
+  model: oddText,
+  title: oddText,
+  instructions: oddText,
+  memory_limit: fc.integer({ min: -2, max: 2000 }),
+  max_context_tokens: fc.integer({ min: -2, max: 2000 }),
+  metadata: fc.dictionary(oddText, oddText, { maxKeys: 3 }),
+  options: fc.dictionary(
+    fc.constantFrom('tools', 'stop', 'stream', 'messages', 'stream_options', 'model'),
+    value,
+  ),
+  stream: fc.boolean(),
+  tool_call_id: oddText,
+};
+
+function body(fields: readonly string[]): fc.Arbitrary<string> {
+  const known = Object.fromEntries(
+    fields.map((name) => [name, fc.oneof({ weight: 4, arbitrary: valuesByName[name] ?? value }, value)]),
+  );
+  const records = fc.record(known, { requiredKeys: [] });
+  return fc.oneof(
+    { weight: 6, arbitrary: records.map((one) => JSON.stringify(one)) },
+    { weight: 2, arbitrary: value.map((one) => JSON.stringify(one)) },
+    {
+      weight: 1,
+      arbitrary: fc.tuple(records, text).map(([one, more]) => JSON.stringify({ ...one, [more]: 1 })),
+    },
+    { weight: 1, arbitrary: fc.json().map((json) => json.slice(0, -1)) },
+    { weight: 1, arbitrary: text },
+  );
+}
+
+function callOf(template: string, method: string, operation: Operation): fc.Arbitrary<Call> {
+  const named = (where: string) =>
+    (operation.parameters ?? []).filter((parameter) => parameter.in === where).map(({ name }) => name);
+  const id = fc.oneof({ weight: 4, arbitrary: fc.constant('known') }, oddText);
+  const queryName = fc.oneof(
+    fc.constantFrom('limit', 'after', 'order', 'metadata[a]', 'metadata', ...named('query')),
+    oddText,
+    oddText.map((key) => `metadata[${key}]`),
+  );
+  const queryValue = fc.oneof(fc.constantFrom('1', '100', 'asc', 'desc', '0', '-5'), oddText);
+  const schema = operation.requestBody?.content['application/json']?.schema;
+  return fc.record({
+    method: fc.constant(method.toUpperCase()),
+    template: fc.constant(template),
+    parameters: fc.record(Object.fromEntries(named('path').map((name) => [name, id]))),
+    query: fc.array(fc.tuple(queryName, queryValue), { maxLength: method === 'get' ? 4 : 1 }),
+    headers: fc.record(
+      {
+        'content-type': fc.constantFrom('application/json', 'application/json', 'text/plain', 'x'),
+        'x-provider': fc.constantFrom('openai', 'nobody', '', 'x'.repeat(100)),
+        accept: fc.constantFrom('*/*', 'text/event-stream', 'nonsense'),
+      },
+      { requiredKeys: ['content-type'] },
+    ),
+    body:
+      schema === undefined
+        ? text
+        : body('properties' in schema ? Object.keys(schema.properties as object) : []),
+  });
+}
+
+/** A path segment or query part; half surrogate pairs cannot be written in a URL. */
+const encode = (one: string) => encodeURIComponent(one.toWellFormed());
+
+test('random requests never make a 5xx, and are answered as documented', { timeout: 120_000 }, async (t) => {
+  const calls = Object.entries(server.document.paths).flatMap(([template, operations]) =>
+    Object.entries(operations).map(([method, operation]) => callOf(template, method, operation)),
+  );
+  assert.ok(calls.length > 10);
+  const statuses = new Map<number, number>();
+  await fc.assert(
+    fc.asyncProperty(fc.oneof(...calls), async (call) => {
+      const sessionId = await server.newSession();
+      const { turn_id: turnId } = await server.converse(sessionId, 'x');
+      const known: Record<string, string> = { session_id: sessionId, turn_id: turnId };
+      const path = call.template.replaceAll(/\{(\w+)\}/g, (_, name: string) => {
+        const given = call.parameters[name] ?? '';
+        return given === 'known' ? (known[name] ?? '') : encode(given);
+      });
+      const query = call.query.map(([name, text]) => `${encode(name)}=${encode(text)}`).join('&');
+      const hasBody = call.method !== 'GET' && call.method !== 'DELETE';
+      const answer = await server.callRaw(call.method, query === '' ? path : `${path}?${query}`, {
+        headers: call.headers,
+        ...(hasBody ? { body: call.body } : {}),
+      });
+      statuses.set(answer.status, (statuses.get(answer.status) ?? 0) + 1);
+      assert.ok(answer.status < 500, `${answer.status}: ${JSON.stringify(answer.body)}`);
+    }),
+    { seed: SEED, numRuns: RUNS },
+  );
+  t.diagnostic(`statuses: ${JSON.stringify([...statuses])}`);
+  // If all were refused at the door, nothing was tried.
+  for (const status of [200, 201, 204, 400, 404]) assert.ok(statuses.has(status), `no answer was ${status}`);
+});

@@ -1,0 +1,206 @@
+/** The OpenAPI document and its page: complete, well-formed, true of the server, and without outside assets. */
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { Compile } from 'typebox/compile';
+import type { Operation } from './openapi-document.ts';
+import { type ParleyWithDouble, startParleyWithDouble } from './parley-with-double.ts';
+
+/** What the native API offers, beside the document and its page. */
+const OPERATIONS = [
+  'GET /health',
+  'GET /providers',
+  'POST /sessions',
+  'GET /sessions',
+  'GET /sessions/{session_id}',
+  'PATCH /sessions/{session_id}',
+  'DELETE /sessions/{session_id}',
+  'POST /sessions/{session_id}/fork',
+  'GET /sessions/{session_id}/window',
+  'POST /sessions/{session_id}/messages',
+  'GET /sessions/{session_id}/messages',
+  'GET /sessions/{session_id}/turns',
+  'GET /sessions/{session_id}/turns/{turn_id}',
+];
+
+let server: ParleyWithDouble;
+before(async () => {
+  server = await startParleyWithDouble();
+});
+after(() => server.close());
+
+function operations(): { name: string; path: string; operation: Operation }[] {
+  return Object.entries(server.document.paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, operation]) => ({
+      name: `${method.toUpperCase()} ${path}`,
+      path,
+      operation,
+    })),
+  );
+}
+
+/** Every object of the document that is a schema's, with where it stands. */
+function schemas(): { place: string; schema: any }[] {
+  return operations().flatMap(({ name, operation }) => [
+    ...(operation.parameters ?? []).map(({ name: parameter, schema }) => ({
+      place: `${name} ${parameter}`,
+      schema,
+    })),
+    ...contents(`${name} body`, operation.requestBody?.content),
+    ...Object.entries(operation.responses).flatMap(([status, response]) =>
+      contents(`${name} ${status}`, response.content),
+    ),
+  ]);
+}
+
+const contents = (place: string, content: Record<string, { schema: object }> = {}) =>
+  Object.entries(content).map(([type, { schema }]) => ({ place: `${place} ${type}`, schema }));
+
+test('the document is OpenAPI 3.1 and names the server and its version', () => {
+  const { document } = server;
+  assert.match(document.openapi, /^3\.1\.\d+$/);
+  assert.equal(document.info.title, 'Parley');
+  assert.match(document.info.version, /^\d+\.\d+\.\d+$/);
+});
+
+test('the document has every operation of the API, and no other', () => {
+  assert.deepEqual(
+    operations()
+      .map(({ name }) => name)
+      .toSorted(),
+    OPERATIONS.toSorted(),
+  );
+});
+
+test('every operation has an id of its own, a summary, a declared tag and its parameters', () => {
+  const declared = new Set((server.document['tags'] as { name: string }[]).map((tag) => tag.name));
+  const ids = new Set<string>();
+  for (const { name, path, operation } of operations()) {
+    assert.match(operation.operationId ?? '', /^[a-z][A-Za-z]+$/, name);
+    assert.ok(!ids.has(operation.operationId ?? ''), `${name}: id twice`);
+    ids.add(operation.operationId ?? '');
+    assert.ok(operation.summary, name);
+    assert.ok(operation.tags?.length && operation.tags.every((tag) => declared.has(tag)), name);
+    const inPath = (operation.parameters ?? []).filter((parameter) => parameter.in === 'path');
+    assert.deepEqual(
+      inPath.map((parameter) => [parameter.name, parameter.required]),
+      [...path.matchAll(/\{(\w+)\}/g)].map(([, parameter]) => [parameter, true]),
+      name,
+    );
+    for (const status of Object.keys(operation.responses)) assert.match(status, /^[1-5](\d\d|XX)$/);
+    for (const { description } of Object.values(operation.responses)) assert.ok(description, name);
+    const success = Object.keys(operation.responses).filter((status) => status.startsWith('2'));
+    assert.equal(success.length, 1, name);
+  }
+});
+
+test('the errors of every operation that can err are documented', () => {
+  for (const { name, operation } of operations()) {
+    if (!/sessions/.test(name)) continue;
+    for (const status of ['4XX', '5XX']) {
+      assert.ok(operation.responses[status]?.content?.['application/json'], `${name} ${status}`);
+    }
+  }
+});
+
+test('every schema is one, and every reference leads somewhere', () => {
+  const all = schemas();
+  assert.ok(all.length > 30);
+  for (const { place, schema } of all) {
+    Compile(schema);
+    walk(schema, (part) => {
+      assert.ok(!('nullable' in part), `${place}: "nullable" is not a word of 3.1`);
+      if (typeof part['$ref'] === 'string') assert.notEqual(resolved(part['$ref']), undefined, part['$ref']);
+      const types = new Set(['object', 'array', 'string', 'number', 'integer', 'boolean', 'null']);
+      if (typeof part['type'] === 'string') assert.ok(types.has(part['type']), `${place}: ${part['type']}`);
+    });
+  }
+});
+
+function walk(value: unknown, visit: (part: Record<string, unknown>) => void): void {
+  if (typeof value !== 'object' || value === null) return;
+  if (!Array.isArray(value)) visit(value as Record<string, unknown>);
+  for (const inner of Object.values(value)) walk(inner, visit);
+}
+
+function resolved(reference: string): unknown {
+  return reference
+    .replace(/^#\//, '')
+    .split('/')
+    .reduce<any>((part, key) => part?.[key.replaceAll('~1', '/').replaceAll('~0', '~')], server.document);
+}
+
+test('requests are documented as strict as they are', () => {
+  for (const { name, operation } of operations()) {
+    const schema = operation.requestBody?.content['application/json']?.schema as any;
+    if (/^(POST|PATCH)/.test(name)) assert.equal(schema?.additionalProperties, false, name);
+  }
+});
+
+test('the metadata filter is documented as it is written', () => {
+  const list = server.document.paths['/sessions']?.['get'];
+  const metadata = list?.parameters?.find(({ name }) => name === 'metadata');
+  assert.deepEqual([metadata?.in, metadata?.style, metadata?.explode], ['query', 'deepObject', true]);
+});
+
+test('every operation answers, and as documented', async () => {
+  const sessionId = await server.newSession({ provider: 'openai', metadata: { k: 'v' }, memory_limit: 5 });
+  const { turn_id: turnId } = await server.converse(sessionId, 'Hello');
+  server.double.respondOnce({ toolCalls: [{ id: 'c', name: 'f', arguments: '{}' }], reasoning: 'Hm.' });
+  await server.send(sessionId, [{ type: 'image_url', image_url: { url: 'https://example.test/a.png' } }]);
+  server.double.respondOnce({ refusal: 'I will not.', usageCounts: { prompt_tokens: 1, cost: 0.002 } });
+  await server.send(sessionId, 'Do it', { metadata: { m: '1' } });
+  server.double.respondOnce({ status: 503 });
+  await server.send(sessionId, 'fail');
+  const bodies: Record<string, object> = {
+    'POST /sessions': {},
+    'PATCH /sessions/{session_id}': { title: 'x' },
+    'POST /sessions/{session_id}/fork': { turn_id: turnId },
+    'POST /sessions/{session_id}/messages': { content: 'x' },
+  };
+  // Deleting comes last.
+  for (const name of OPERATIONS.toSorted(
+    (a, b) => Number(a.startsWith('DELETE')) - Number(b.startsWith('DELETE')),
+  )) {
+    const [method = '', template = ''] = name.split(' ');
+    const path = template.replace('{session_id}', sessionId).replace('{turn_id}', turnId);
+    // The client throws where the answer is not as documented.
+    const { status } = await server.call(method, path, bodies[name]);
+    assert.ok(status >= 200 && status < 300, `${name} → ${status}`);
+  }
+});
+
+test('a streamed answer is documented', async () => {
+  const id = await server.newSession();
+  const { status, headers } = await server.send(id, 'Hello', { stream: true });
+  assert.equal(status, 200);
+  assert.match(headers.get('content-type') ?? '', /^text\/event-stream/);
+});
+
+test('the page at /docs shows the document without any outside asset', async () => {
+  const redirect = await server.callRaw('GET', '/docs');
+  const page = await server.callRaw('GET', '/docs/');
+  assert.ok(page.status === 200 && [200, 301, 302].includes(redirect.status));
+  assert.match(page.headers.get('content-type') ?? '', /^text\/html/);
+  const html: string = page.body;
+  assert.ok(html.includes('/openapi.json'), 'it reads the document');
+
+  const loaded = [
+    ...html.matchAll(/<(?:script|link|img|iframe|source)\b[^>]*?\b(?:src|href)\s*=\s*["']([^"']+)/gi),
+  ]
+    .map(([, address]) => address ?? '')
+    .filter((address) => !address.startsWith('data:'));
+  assert.ok(loaded.length > 0, 'the page has a script');
+  for (const address of loaded) {
+    const url = new URL(address, `${server.url}/docs/`);
+    assert.equal(url.origin, server.url, `${address} is outside`);
+    const asset = await server.callRaw('GET', url.pathname);
+    assert.equal(asset.status, 200, address);
+    assert.ok(asset.body.length > 100, address);
+  }
+  // What the page itself says, without the document's links: no font, no style, no script of elsewhere.
+  assert.doesNotMatch(html, /@import|url\(\s*["']?https?:|importScripts|src\s*=\s*["']https?:/i);
+  const settings = /"?withDefaultFonts"?\s*:\s*(\w+)/.exec(html)?.[1];
+  assert.equal(settings, 'false', 'the fonts of elsewhere are off');
+  assert.match(html, /"?telemetry"?\s*:\s*false/, 'telemetry is off');
+});

@@ -1,0 +1,45 @@
+/** Bytes to a server and back, for requests that no HTTP client would send. */
+
+import { once } from 'node:events';
+import { connect } from 'node:net';
+
+export interface RawAnswer {
+  status: number;
+  /** Names in lower case. */
+  headers: Headers;
+  body: any;
+}
+
+/** Sends the bytes on a connection of their own and reads until the server ends it. */
+export async function sendBytes(url: string, bytes: string | Uint8Array): Promise<RawAnswer> {
+  const { hostname, port } = new URL(url);
+  const socket = connect(Number(port), hostname);
+  socket.setEncoding('utf8');
+  let text = '';
+  socket.on('data', (piece) => {
+    text += piece;
+  });
+  socket.write(bytes);
+  await once(socket, 'close');
+  return parseAnswer(text);
+}
+
+/** A request with this line and these headers, after which the server is to end the connection. */
+export function sendRequest(url: string, line: string, headers = '', body = ''): Promise<RawAnswer> {
+  return sendBytes(
+    url,
+    `${line} HTTP/1.1\r\nHost: parley.test\r\nConnection: close\r\n${headers}\r\n${body}`,
+  );
+}
+
+function parseAnswer(text: string): RawAnswer {
+  const [head = '', body = ''] = text.split('\r\n\r\n', 2);
+  const [first = '', ...lines] = head.split('\r\n');
+  const headers = new Headers();
+  for (const line of lines) {
+    const colon = line.indexOf(':');
+    headers.append(line.slice(0, colon), line.slice(colon + 1).trim());
+  }
+  const isJson = headers.get('content-type')?.startsWith('application/json') && body !== '';
+  return { status: Number(first.split(' ')[1]), headers, body: isJson ? JSON.parse(body) : body };
+}
