@@ -7,8 +7,8 @@ import type { Store } from './store.ts';
 export type { StoreLog };
 
 /**
- * Opens the store at `sqlite:<path>` (relative to the working directory, or absolute) or `memory:`. Rejects with an
- * `Error` for the operator if there is no such kind of store, or if it cannot be opened.
+ * Opens the store at `sqlite:<path>` (relative to the working directory, or absolute) or `memory:`. Rejects
+ * with an `Error` for the operator if there is no such kind of store, or if it cannot be opened.
  */
 export async function openStore(location: string, log?: StoreLog): Promise<Store> {
   if (location === 'memory:') return openMemoryStore();

@@ -1,6 +1,6 @@
 /**
- * A thread that copies the write-ahead log into the database file, so that no turn waits for it. It has its own
- * connection, works when it is told to, and knows no table.
+ * A thread that copies the write-ahead log into the database file, so that no turn waits for it. It has its
+ * own connection, works when it is told to, and knows no table.
  */
 
 import { DatabaseSync } from 'node:sqlite';

@@ -25,8 +25,8 @@ export interface Database {
 }
 
 /**
- * How long a statement waits for another connection's lock. No writer of ours ever meets one; an operator's tool
- * may hold one, and the event loop stands still meanwhile.
+ * How long a statement waits for another connection's lock. No writer of ours ever meets one; an operator's
+ * tool may hold one, and the event loop stands still meanwhile.
  */
 const LOCK_WAIT_MILLISECONDS = 2000;
 

@@ -21,8 +21,9 @@ const SQLITE_BUSY = 5;
 const SQLITE_NOTADB = 26;
 
 /**
- * Opens a database file for this process alone and brings its tables up to date; file and directory are created
- * if missing, the directory for this user alone. Throws an `Error` whose message is meant for the operator.
+ * Opens a database file for this process alone and brings its tables up to date; file and directory are
+ * created if missing, the directory for this user alone. Throws an `Error` whose message is meant for the
+ * operator.
  */
 export function openDatabaseFile(location: string): DatabaseFile {
   const path = prepareDirectory(location);
@@ -57,9 +58,9 @@ function prepareDirectory(location: string): string {
 }
 
 /**
- * Holds an exclusive lock on a file beside the database, as an SQLite transaction that never ends. The operating
- * system frees it with the process, however that dies. The empty file stays: deleting it would race with another
- * server that has just opened it.
+ * Holds an exclusive lock on a file beside the database, as an SQLite transaction that never ends. The
+ * operating system frees it with the process, however that dies. The empty file stays: deleting it would race
+ * with another server that has just opened it.
  */
 function lock(path: string): () => void {
   const connection = new DatabaseSync(`${path}-lock`, { timeout: 0 });

@@ -1,12 +1,13 @@
 /**
  * Durable writes that share their cost. Writes that arrive while the event loop makes one round, or while the
- * disk is syncing, run in ONE transaction, are synced ONCE, on another thread, and only then are they answered.
+ * disk is syncing, run in ONE transaction, are synced ONCE, on another thread, and only then are they
+ * answered.
  *
- * Why this is as durable as `synchronous = FULL`: with NORMAL a commit writes its frames to the write-ahead log
- * and does not sync; FULL differs only by an fsync of the log after each commit. The log is appended to, so one
- * sync covers every frame before it, and after a power loss SQLite recovers the longest prefix of whole
- * transactions. We sync before we answer; so whoever has an answer finds its write again. Nothing is executed
- * during a sync, so no sync has to be told which commits it covers.
+ * Why this is as durable as `synchronous = FULL`: with NORMAL a commit writes its frames to the write-ahead
+ * log and does not sync; FULL differs only by an fsync of the log after each commit. The log is appended to,
+ * so one sync covers every frame before it, and after a power loss SQLite recovers the longest prefix of
+ * whole transactions. We sync before we answer; so whoever has an answer finds its write again. Nothing is
+ * executed during a sync, so no sync has to be told which commits it covers.
  */
 
 import { AppError } from '../errors.ts';
@@ -115,8 +116,8 @@ export function createGroupCommit(database: Database, sync: Sync | null): GroupC
   }
 
   /**
-   * Runs the batch in one transaction. If an operation throws, each runs again in a transaction of its own, so
-   * that only the guilty one fails; but an engine that cannot work would fail, or wait, for each again.
+   * Runs the batch in one transaction. If an operation throws, each runs again in a transaction of its own,
+   * so that only the guilty one fails; but an engine that cannot work would fail, or wait, for each again.
    */
   function execute(batch: readonly Waiting[]): Answer[] {
     try {

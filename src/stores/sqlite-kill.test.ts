@@ -10,8 +10,8 @@ import { temporaryDatabase } from './sqlite-samples.contract.ts';
 import { begin, OWNER, RESTARTED } from './store-samples.contract.ts';
 
 /**
- * A turn that never ends, and sixteen sessions at once with turn after turn. What is acknowledged is printed, once
- * it is.
+ * A turn that never ends, and sixteen sessions at once with turn after turn. What is acknowledged is printed,
+ * once it is.
  */
 const WRITER = `
   const [stores, samples] = await Promise.all([

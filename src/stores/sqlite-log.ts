@@ -1,9 +1,10 @@
 /**
- * The write-ahead log of a database file: syncing it off the event loop, and having it folded back into the file
- * by a worker when it has grown. It decides nothing about transactions.
+ * The write-ahead log of a database file: syncing it off the event loop, and having it folded back into the
+ * file by a worker when it has grown. It decides nothing about transactions.
  *
- * The database file itself is never opened here: closing any descriptor of it would drop the locks that SQLite
- * holds on it in this process. The log carries no locks, and keeps its inode until the last connection closes.
+ * The database file itself is never opened here: closing any descriptor of it would drop the locks that
+ * SQLite holds on it in this process. The log carries no locks, and keeps its inode until the last connection
+ * closes.
  */
 
 import { close, fdatasync, fdatasyncSync, openSync } from 'node:fs';
@@ -33,8 +34,8 @@ export interface LogLimits {
   /** The log's growth, in pages, after which it is copied into the database file. */
   readonly checkpointFrames: number;
   /**
-   * The log's length, in pages, from which on writers wait for the copy. SQLite begins the log anew once all of it
-   * is copied; under constant load that never happens by itself, and the log would grow without end.
+   * The log's length, in pages, from which on writers wait for the copy. SQLite begins the log anew once all
+   * of it is copied; under constant load that never happens by itself, and the log would grow without end.
    */
   readonly longestFrames: number;
 }

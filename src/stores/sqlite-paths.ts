@@ -29,8 +29,8 @@ type PathRow = [
 type PlacedRow = [turnId: string, output: 0 | 1, createdAt: number, completedAt: number, json: string];
 
 /**
- * Parameters: ?1 the newest turn, ?2 the number of places of which the path may stop short: the walk ends with
- * the first turn that has no more than that many before it.
+ * Parameters: ?1 the newest turn, ?2 the number of places of which the path may stop short: the walk ends
+ * with the first turn that has no more than that many before it.
  */
 const PATH = `WITH RECURSIVE path (turn, parent, id, places_before, created_at, completed_at) AS (
     SELECT sequence, parent, id, places_before, created_at, completed_at FROM turns WHERE sequence = ?1

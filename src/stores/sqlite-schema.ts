@@ -9,18 +9,18 @@ import type { Database } from './sqlite-database.ts';
 const APPLICATION_ID = 0x50726c79;
 
 /**
- * - Keys inside are the integers `sequence`: small, and given by the store in the order of insertion. A child is
- *   always inserted after its parent, so along a path, and within a turn, `sequence` is the order of the
+ * - Keys inside are the integers `sequence`: small, and given by the store in the order of insertion. A child
+ *   is always inserted after its parent, so along a path, and within a turn, `sequence` is the order of the
  *   conversation; times order nothing.
- * - Turns are deleted only together with their session. Hence `head`, `parent`, `jump` and `running_turns.turn`
- *   cannot dangle, and need neither a foreign key nor the index that one would cost.
- * - `jump` is a distant ancestor (null: before the first turn): with one more pointer per turn any ancestor is
- *   found in logarithmically many steps; see sqlite-paths.ts.
- * - `running_turns` is apart from `sessions` so that what a crash left can be found without reading them all, and
- *   so that beginning a turn does not rewrite the session's row.
+ * - Turns are deleted only together with their session. Hence `head`, `parent`, `jump` and
+ *   `running_turns.turn` cannot dangle, and need neither a foreign key nor the index that one would cost.
+ * - `jump` is a distant ancestor (null: before the first turn): with one more pointer per turn any ancestor
+ *   is found in logarithmically many steps; see sqlite-paths.ts.
+ * - `running_turns` is apart from `sessions` so that what a crash left can be found without reading them all,
+ *   and so that beginning a turn does not rewrite the session's row.
  * - `items.id` is not unique: a fork has the items of its origin, ids included.
- * - `session_metadata` is the index of the metadata filter, ordered as the list is; the metadata itself is read
- *   from `settings`.
+ * - `session_metadata` is the index of the metadata filter, ordered as the list is; the metadata itself is
+ *   read from `settings`.
  */
 const FIRST = `
   CREATE TABLE sessions (
@@ -83,8 +83,8 @@ const migrations: readonly string[] = [FIRST];
 export const SCHEMA_VERSION = migrations.length;
 
 /**
- * Throws unless the file is empty or a Parley database of this version or an older one. It changes nothing, so
- * that a file that is not ours is left as it was.
+ * Throws unless the file is empty or a Parley database of this version or an older one. It changes nothing,
+ * so that a file that is not ours is left as it was.
  */
 export function refuseForeignDatabase(database: Database, path: string): void {
   const version = readInteger(database, 'PRAGMA user_version');

@@ -94,9 +94,9 @@ export function createSqliteSessions(database: Database) {
 }
 
 /**
- * Parameters: the owner, the cursor if there is one, each pair's key and value, the limit. The first pair's index
- * gives the sessions in the order of the list; the others are looked up for each. Without pairs the owner's index
- * does the same.
+ * Parameters: the owner, the cursor if there is one, each pair's key and value, the limit. The first pair's
+ * index gives the sessions in the order of the list; the others are looked up for each. Without pairs the
+ * owner's index does the same.
  */
 function sessionListSql(pairs: number, hasAfter: boolean, order: 'asc' | 'desc'): string {
   const [source, id, owner] =

@@ -220,9 +220,9 @@ function toParentTurn(row: ParentRow): ParentTurn {
 
 /**
  * Jump pointers after Myers (1983), "An applicative random-access stack": if the parent's last two jumps are
- * equally long, they become one of twice the length, else the jump leads to the parent. So a path of n turns is
- * climbed in O(log n) steps, for one pointer per turn and two look-ups when a turn begins. Null is the place
- * before the first turn, at depth 0, from where every jump leads to itself.
+ * equally long, they become one of twice the length, else the jump leads to the parent. So a path of n turns
+ * is climbed in O(log n) steps, for one pointer per turn and two look-ups when a turn begins. Null is the
+ * place before the first turn, at depth 0, from where every jump leads to itself.
  */
 function nextJump(row: ParentRow): number | null {
   const [sequence, , , , depth, , jumpDepth, secondJump, secondJumpDepth] = row;

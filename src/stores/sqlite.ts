@@ -1,8 +1,8 @@
 /**
- * The store on SQLite: a file, or memory for as long as the process lives. This file is the surface; tables are in
- * sqlite-schema.ts, statements in sqlite-sessions.ts, sqlite-turns.ts and sqlite-paths.ts, and durability in
- * sqlite-group-commit.ts and sqlite-log.ts. The database is read and written on the event loop, in microseconds;
- * the disk is waited for elsewhere.
+ * The store on SQLite: a file, or memory for as long as the process lives. This file is the surface; tables
+ * are in sqlite-schema.ts, statements in sqlite-sessions.ts, sqlite-turns.ts and sqlite-paths.ts, and
+ * durability in sqlite-group-commit.ts and sqlite-log.ts. The database is read and written on the event loop,
+ * in microseconds; the disk is waited for elsewhere.
  */
 
 import type { Session } from '../conversation/session.ts';
@@ -19,8 +19,8 @@ import { createSqliteTurns } from './sqlite-turns.ts';
 import type { BeginOutcome, PathQuery, SessionPath, Store, TurnBegin, TurnCommit } from './store.ts';
 
 /**
- * Opens the store in a file, created with its directory if missing, and brings it up to date. Throws an `Error`
- * for the operator if the file is another server's, a newer Parley's or not a Parley database.
+ * Opens the store in a file, created with its directory if missing, and brings it up to date. Throws an
+ * `Error` for the operator if the file is another server's, a newer Parley's or not a Parley database.
  */
 export function openSqliteStore(location: string, log?: StoreLog): Store {
   const file = openDatabaseFile(location);

@@ -1,6 +1,7 @@
 /**
- * Random histories, told to a store and to a model of it that is too simple to be wrong: arrays in memory. They
- * must agree on every answer. Conversations grow into trees of some depth here, which the other tests lack.
+ * Random histories, told to a store and to a model of it that is too simple to be wrong: arrays in memory.
+ * They must agree on every answer. Conversations grow into trees of some depth here, which the other tests
+ * lack.
  */
 
 import assert from 'node:assert/strict';

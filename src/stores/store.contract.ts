@@ -1,6 +1,6 @@
 /**
- * What every store must do: the sentences of store.ts as tests. `open` gives a new, empty store; the suite closes
- * it. What only a store on a disk can promise is tested beside that store.
+ * What every store must do: the sentences of store.ts as tests. `open` gives a new, empty store; the suite
+ * closes it. What only a store on a disk can promise is tested beside that store.
  */
 
 import { describe } from 'node:test';
