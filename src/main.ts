@@ -73,20 +73,19 @@ export async function startParley(config: Config, log: Logger): Promise<Parley> 
       },
       logBytes: config.turnLogMaxBytes,
       queueMax: config.sessionQueueMax,
-      observe: (turn) => logTurn(log, turn),
+      observe: (turn, cause) => logTurn(log, turn, cause),
     });
 
-    const { app, refuse } = await createApp({ sessions, turns, providers, version, log });
-    opened.push(() => app.close());
-    await app.listen({ port: config.port, host: config.host });
+    const http = await createApp({ sessions, turns, providers, version, log });
+    opened.push(() => http.close());
+    await http.app.listen({ port: config.port, host: config.host });
 
     const close = async () => {
-      refuse();
+      http.refuse();
       await turns.drain(config.shutdownGraceSeconds * 1000);
-      app.server.closeIdleConnections();
       await release();
     };
-    return { url: urlOf(app.server.address() as AddressInfo), providers, interrupted, close };
+    return { url: urlOf(http.app.server.address() as AddressInfo), providers, interrupted, close };
   } catch (error) {
     await release();
     throw error;

@@ -29,8 +29,9 @@ export async function serve(): Promise<void> {
   if (config.allowOpen) log.warn('ALLOW_OPEN is set: whoever reaches this server can use it');
   // Whoever reads the output may leave; the server stays.
   process.stdout.on('error', (error) => log.debug({ err: error }, 'standard output is closed'));
-  process.stdout.write(greeting(parley, config));
+  // Before the greeting: whoever reads it may send a signal.
   closeOnSignal(parley);
+  process.stdout.write(greeting(parley, config));
 }
 
 function configuration(): Config | null {

@@ -61,6 +61,8 @@ export interface HttpServer {
   app: App;
   /** From now on new requests are refused with `server_shutting_down`, those under way are finished. */
   refuse(): void;
+  /** Stops listening. Answers that are not read yet have a moment; after it, their connections are cut. */
+  close(): Promise<void>;
 }
 
 declare module 'fastify' {
@@ -69,6 +71,12 @@ declare module 'fastify' {
     errorCode: string | null;
   }
 }
+
+/**
+ * For the last bytes of answers that are ready. Whoever does not read them in this time finds the answer in the
+ * session; and a connection on which a request never comes to its end cannot keep the server.
+ */
+const LAST_BYTES_MILLISECONDS = 2000;
 
 /** Room for a message with images; more than this is refused unread. */
 const BODY_LIMIT_BYTES = 4 * 1024 * 1024;
@@ -81,7 +89,7 @@ export async function createApp({ log, ...options }: AppOptions): Promise<HttpSe
   const app: App = Fastify({
     loggerInstance: log,
     // One line per request, written by the hook below.
-    logController: new LogController({ disableRequestLogging: true }),
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
     genReqId: () => newId(),
     bodyLimit: BODY_LIMIT_BYTES,
     // A refusal while closing is an answer like any other, made by the hook below.
@@ -119,6 +127,8 @@ export async function createApp({ log, ...options }: AppOptions): Promise<HttpSe
       },
       'request',
     );
+    // Kept alive, it would keep the server from closing.
+    if (refusing) request.raw.socket.destroySoon();
   };
   app.addHook('onRequest', async (request, reply) => {
     // Not `onResponse`, which never comes where the client leaves before the end of its answer.
@@ -149,6 +159,11 @@ export async function createApp({ log, ...options }: AppOptions): Promise<HttpSe
     app,
     refuse: () => {
       refusing = true;
+    },
+    close: async () => {
+      const cut = setTimeout(() => app.server.closeAllConnections(), LAST_BYTES_MILLISECONDS);
+      await app.close();
+      clearTimeout(cut);
     },
   };
 }

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { request } from 'node:http';
+import { type IncomingMessage, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { pino } from 'pino';
@@ -114,7 +114,7 @@ async function serveTurn(context: TestContext, streamTimes: StreamTimes, logByte
     gone: gone.promise,
     answer: async () => {
       const [response] = await once(open(), 'response');
-      return response.setEncoding('utf8') as import('node:http').IncomingMessage;
+      return response.setEncoding('utf8') as IncomingMessage;
     },
     readers: async (expected: number) => {
       while (readers !== expected) await changed.promise;

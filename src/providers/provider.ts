@@ -86,8 +86,8 @@ export class ProviderError extends Error {
   /** Which clock ran out, for `timeout`. */
   readonly clock: 'first_token' | 'idle' | undefined;
   /**
-   * The `message` field of the provider's error object, cut to 500 characters, with its key blanked. For the
-   * log; only for the caller's own errors is it shown to the caller.
+   * The `message` field of the provider's error object, cut to 500 characters, with its key blanked.
+   * Shown to the caller for the caller's own errors alone, and never logged: providers quote what they were sent.
    */
   readonly providerMessage: string | undefined;
 

@@ -73,8 +73,6 @@ const ANCESTOR_BY_PLACE = `WITH RECURSIVE climb (turn, parent, jump, places_befo
   )
   SELECT turn, places_before + places FROM climb WHERE places_before <= ?2`;
 
-export type SqlitePaths = ReturnType<typeof createSqlitePaths>;
-
 export function createSqlitePaths(database: Database) {
   const pathItems = database.prepare<PathRow>(PATH_ITEMS);
   const oldestPlaced = database.prepare<PlacedRow>(placedItems('>', 'asc'));

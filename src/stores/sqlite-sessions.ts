@@ -6,8 +6,6 @@ import type { Database, Statement, Value } from './sqlite-database.ts';
 import { SESSION_COLUMNS, type SessionRow, settingsJson, toSession } from './sqlite-rows.ts';
 import type { SessionQuery } from './store.ts';
 
-export type SqliteSessions = ReturnType<typeof createSqliteSessions>;
-
 export function createSqliteSessions(database: Database) {
   const insertRow = database.prepare(
     'INSERT INTO sessions (id, owner, created_at, updated_at, settings) VALUES (?, ?, ?, ?, ?)',

@@ -50,8 +50,6 @@ const PARENT = `SELECT p.sequence, p.places_before + p.places, p.id, p.status, p
     j.sequence, j.depth, k.sequence, k.depth
   FROM turns p LEFT JOIN turns j ON j.sequence = p.jump LEFT JOIN turns k ON k.sequence = j.jump`;
 
-export type SqliteTurns = ReturnType<typeof createSqliteTurns>;
-
 export function createSqliteTurns(database: Database) {
   const parentBySequence = database.prepare<ParentRow>(`${PARENT} WHERE p.sequence = ?`);
   const parentById = database.prepare<ParentRow>(`${PARENT} WHERE p.id = ? AND p.session = ?`);

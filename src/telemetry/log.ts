@@ -1,7 +1,7 @@
 /** The log: JSON lines. What a conversation says, and keys, are never part of a line. */
 
 import { type DestinationStream, type Logger, pino } from 'pino';
-import type { Turn } from '../conversation/turn.ts';
+import type { Attempt, Turn } from '../conversation/turn.ts';
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
 
@@ -10,8 +10,11 @@ export function createLog(level: LogLevel, destination?: DestinationStream): Log
   return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination);
 }
 
-/** One line for a turn that is over. */
-export function logTurn(log: Logger, turn: Turn): void {
+/**
+ * One line for a turn that is over.
+ * @param cause what is behind the turn's error, where more is known than clients are told
+ */
+export function logTurn(log: Logger, turn: Turn, cause: unknown): void {
   const { error, usage } = turn;
   const line = {
     turn_id: turn.id,
@@ -23,8 +26,21 @@ export function logTurn(log: Logger, turn: Turn): void {
     input_tokens: usage?.input_tokens ?? null,
     output_tokens: usage?.output_tokens ?? null,
     ms: (turn.completedAt ?? turn.createdAt) - turn.createdAt,
-    ...(error === null ? {} : { code: error.code, failures: turn.attempts.map(({ error }) => error) }),
+    ...(error === null
+      ? {}
+      : { code: error.code, failures: turn.attempts.map(failureOf), ...explain(cause) }),
   };
   if (error === null) log.info(line, 'turn');
   else log.warn(line, 'turn');
+}
+
+function failureOf({ error }: Attempt): object | null {
+  if (error === null) return null;
+  const { kind, httpStatus: http_status, clock } = error;
+  return { kind, http_status, clock };
+}
+
+/** An error that nobody foresaw, with its stack. Not a provider's: its words may quote the conversation. */
+function explain(cause: unknown): object {
+  return cause instanceof Error && !('providerMessage' in cause) ? { err: cause } : {};
 }

@@ -38,6 +38,8 @@ export interface TurnRooms {
   clocks: Clocks;
   /** Places in the window of a session that sets no limit. */
   defaultPlaces: number;
+  /** Told of every turn that is over, and of what was behind its error, which no client is told. */
+  observe(turn: Turn, cause: unknown): void;
 }
 
 /** A turn that the store has begun, under its fence. */
@@ -79,6 +81,7 @@ export async function runTurn(begun: BegunTurn, rooms: TurnRooms, signal: AbortS
   const outcome = await commit(rooms.store, begun, outcomeOf(answer, failure), signal);
   const ended: EndedTurn = { turn: { ...turn, ...outcome }, session, seen };
   live.append({ type: joinsConversation(outcome.status) ? 'turn.completed' : 'turn.failed', ended });
+  rooms.observe(ended.turn, failure?.cause);
   return ended;
 }
 

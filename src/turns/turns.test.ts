@@ -27,6 +27,7 @@ let store: Store;
 let sessions: Sessions;
 let sessionId: string;
 let observed: Turn[];
+let causes: unknown[];
 let itemNumber = 0;
 
 beforeEach(async () => {
@@ -34,6 +35,7 @@ beforeEach(async () => {
   sessions = createSessions({ store, memory, checkProviders: () => undefined, modelOf: () => null });
   ({ id: sessionId } = await sessions.create(OWNER, { instructions: 'Be kind.' }));
   observed = [];
+  causes = [];
 });
 afterEach(() => store.close());
 
@@ -46,7 +48,10 @@ function turnsWith(provider: ScriptedProvider, some: { store?: Store; queueMax?:
     clocks: { firstTokenMilliseconds: 60_000, idleMilliseconds: 60_000 },
     logBytes: 1_000_000,
     queueMax: 10,
-    observe: (turn) => observed.push(turn),
+    observe: (turn, cause) => {
+      observed.push(turn);
+      causes.push(cause);
+    },
     ...some,
   });
 }
@@ -274,6 +279,19 @@ describe('tool calls of the caller', () => {
       provider.prompts[2]?.items.map(({ type }) => type),
       ['message', 'function_call', 'function_call_output'],
     );
+  });
+});
+
+describe('what is behind a failure', () => {
+  it('is told to the observer and not on the turn', async () => {
+    const broken = scriptedProvider('p');
+    broken.stream = () => {
+      throw new TypeError('a bug');
+    };
+    const { turn } = await run(turnsWith(broken), 'hello');
+    assert.equal(turn.error?.code, 'internal_error');
+    assert.doesNotMatch(JSON.stringify(turn), /a bug/);
+    assert.match(String(causes[0]), /a bug/);
   });
 });
 

@@ -17,8 +17,6 @@ export interface TurnsOptions extends Omit<TurnRooms, 'defaultPlaces'> {
   logBytes: number;
   /** Messages that may wait for a session whose turn is running. */
   queueMax: number;
-  /** Told of every turn that is over. */
-  observe(turn: Turn): void;
 }
 
 export interface Turns {
@@ -37,7 +35,7 @@ export interface Turns {
 /** More calls than a model makes at once: 128 is what the largest providers allow. */
 const CALLS_REACH = 128;
 
-export function createTurns({ memory, logBytes, queueMax, observe, ...rooms }: TurnsOptions): Turns {
+export function createTurns({ memory, logBytes, queueMax, ...rooms }: TurnsOptions): Turns {
   const { store, targets } = rooms;
   const queue = createSessionQueue(queueMax);
   const running = new Set<Promise<EndedTurn>>();
@@ -88,12 +86,7 @@ export function createTurns({ memory, logBytes, queueMax, observe, ...rooms }: T
     const live = createLiveTurn(turn.id, logBytes, ended);
     live.append({ type: 'turn.started', turn });
     const context = { ...rooms, defaultPlaces: memory.defaultPlaces };
-    runTurn({ ...begun, turn, request, live }, context, shutdown.signal)
-      .then((end) => {
-        observe(end.turn);
-        resolve(end);
-      })
-      .catch(reject);
+    runTurn({ ...begun, turn, request, live }, context, shutdown.signal).then(resolve, reject);
     return live;
   }
 

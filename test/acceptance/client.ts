@@ -70,6 +70,10 @@ export function readEvents(text: string): StreamEvent[] {
     .map((frame) => {
       const field = (name: string) => new RegExp(`^${name}: (.*)$`, 'm').exec(frame)?.[1];
       const id = field('id');
-      return { id: id === undefined ? null : Number(id), event: field('event') ?? '', data: JSON.parse(field('data') ?? 'null') };
+      return {
+        id: id === undefined ? null : Number(id),
+        event: field('event') ?? '',
+        data: JSON.parse(field('data') ?? 'null'),
+      };
     });
 }

@@ -75,15 +75,26 @@ export async function runParley(
 
 /** Waits until the output so far satisfies the test: log lines follow the answer that they tell of. */
 export function outputWith(parley: ParleyProcess, test: (output: string) => boolean): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const look = () => {
-      if (test(parley.output())) resolve();
-    };
-    look();
-    parley.process.stdout?.on('data', look);
-    parley.process.stderr?.on('data', look);
-    parley.process.once('close', () => reject(new Error(`Parley ended without that output:\n${parley.output()}`)));
+  const { process: child } = parley;
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const look = () => {
+    if (test(parley.output())) resolve();
+  };
+  const ended = () => reject(new Error(`Parley ended without that output:\n${parley.output()}`));
+  look();
+  child.stdout?.on('data', look);
+  child.stderr?.on('data', look);
+  child.once('close', ended);
+  return promise.finally(() => {
+    child.stdout?.off('data', look);
+    child.stderr?.off('data', look);
+    child.off('close', ended);
   });
+}
+
+/** Starts a server in a directory that is there already. */
+export function startParleyIn(directory: string, env: Record<string, string>): Promise<ParleyProcess> {
+  return startIn(directory, env);
 }
 
 async function startIn(directory: string, env: Record<string, string>): Promise<ParleyProcess> {
