@@ -3,14 +3,15 @@
  * the number is the SSE `id` of the native stream, and a follower asks for what comes after a number.
  */
 
-import type { Session } from './session.ts';
 import type { Turn } from './turn.ts';
 
 export type TurnEvent =
   | { type: 'turn.started'; turn: Turn }
   | { type: 'message.delta'; text: string }
   | { type: 'reasoning.delta'; text: string }
-  /** The last event of a turn that joined the conversation. */
+  /** What came before is not part of the answer: a rescue could not continue it. */
+  | { type: 'message.restart'; reason: string }
+  /** The last event of a turn that gave an answer, which may be cut short by the model's own limits. */
   | { type: 'turn.completed'; ended: EndedTurn }
   /** The last event of every other turn. */
   | { type: 'turn.failed'; ended: EndedTurn };
@@ -18,8 +19,6 @@ export type TurnEvent =
 /** A turn that is over, with what an answer shows beside it. */
 export interface EndedTurn {
   turn: Turn;
-  /** The session as the turn found it. */
-  session: Session;
   /** The turns that the model saw before this one, oldest first. */
   seen: readonly SeenTurn[];
 }

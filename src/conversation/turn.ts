@@ -2,6 +2,7 @@
 
 import type { ErrorCode, ErrorDetails } from '../errors.ts';
 import type { Item } from './item.ts';
+import type { Trace } from './trace.ts';
 import type { Usage } from './usage.ts';
 
 export type TurnStatus = 'queued' | 'in_progress' | 'completed' | 'incomplete' | 'failed' | 'cancelled';
@@ -33,6 +34,15 @@ export interface Attempt {
   firstTokenMilliseconds: number | null;
   milliseconds: number;
   usage: Usage | null;
+  /** Events of the stream that could not be read and were skipped. */
+  malformedEvents?: number;
+}
+
+/** A target by name: who serves, or served. */
+export interface ServedBy {
+  provider: string;
+  /** As it was asked for, which is not always how the provider calls it in its answer. */
+  model: string;
 }
 
 /** What is known of a turn once it is over. */
@@ -48,6 +58,10 @@ export interface TurnOutcome {
   attempts: readonly Attempt[];
   usage: Usage | null;
   error: TurnError | null;
+  /** Places of the path that the model saw before the input: with them an answer's history is made again. */
+  seenPlaces: number;
+  /** Null if nobody knows how the answer came: the server died in the middle of the turn. */
+  trace: Trace | null;
   completedAt: number;
 }
 
@@ -62,7 +76,23 @@ export interface Turn extends Omit<TurnOutcome, 'status' | 'completedAt'> {
   completedAt: number | null;
 }
 
-/** Whether a turn that ended so is part of the conversation, and can be followed by another. */
-export function joinsConversation(status: TurnStatus): boolean {
+/**
+ * Whether a turn that ended so is part of the conversation, and can be followed by another. What there was of an
+ * answer when somebody cancelled it stays; a turn that was cancelled before its first words leaves nothing.
+ */
+export function joinsConversation({
+  status,
+  output,
+}: {
+  status: TurnStatus;
+  output: readonly Item[];
+}): boolean {
+  if (status === 'cancelled') return output.some((item) => item.type === 'message');
   return status === 'completed' || status === 'incomplete';
+}
+
+/** The target whose answer the turn has; null if none answered. */
+export function servedBy({ attempts }: Pick<TurnOutcome, 'attempts'>): ServedBy | null {
+  const attempt = attempts.findLast(({ status }) => status === 'completed');
+  return attempt === undefined ? null : { provider: attempt.provider, model: attempt.model };
 }

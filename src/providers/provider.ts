@@ -21,6 +21,8 @@ export interface Provider {
   readonly modelsHaveSlashes: boolean;
   /** Tokens that the default model takes, where the operator has said so. */
   readonly contextTokens: number | null;
+  /** Whether it can go on with an answer that another attempt has begun (`Prompt.continueFrom`), and how well. */
+  readonly continuation: Continuation;
 
   /**
    * Answers the prompt. Deltas arrive in the order in which the model made them; `finish` is the last event,
@@ -35,6 +37,13 @@ export interface Provider {
   close(): Promise<void>;
 }
 
+/**
+ * - `prefill`: the model takes the text as the beginning of its own answer and goes on after its last character.
+ * - `instruct`: the model is told to go on; it may repeat some of the text's end before it does.
+ * - `none`: it can only answer anew.
+ */
+export type Continuation = 'prefill' | 'instruct' | 'none';
+
 export interface Prompt {
   model: string;
   /** Stand before everything else; null if there are none. */
@@ -45,6 +54,11 @@ export interface Prompt {
   options: Readonly<Record<string, unknown>>;
   /** Whether the upstream call streams. If not, the answer comes as one delta of each kind, then `finish`. */
   stream: boolean;
+  /**
+   * The beginning of the answer, which the client has already: the events are what follows it. Null asks for a
+   * whole answer. Never set for a provider whose `continuation` is `none`.
+   */
+  continueFrom: string | null;
 }
 
 export type ProviderEvent =
@@ -53,7 +67,14 @@ export type ProviderEvent =
   | { type: 'reasoning-delta'; text: string }
   /** A whole call: providers that send arguments in pieces have them joined. */
   | { type: 'tool-call'; callId: string; name: string; arguments: string }
-  | { type: 'finish'; reason: FinishReason; usage: Usage | null; model: string };
+  | {
+      type: 'finish';
+      reason: FinishReason;
+      usage: Usage | null;
+      model: string;
+      /** Events of the stream that could not be read and were skipped; left out if there were none. */
+      malformedEvents?: number;
+    };
 
 /** What can go wrong with one attempt: the classes of the failure table. */
 export type ProviderFailure =
@@ -61,7 +82,7 @@ export type ProviderFailure =
   | 'unreachable'
   /** The provider's own fault: a status of 500 and above. */
   | 'server_error'
-  /** A clock of the attempt ran out; `clock` names it. Thrown by `routing/`, not by providers. */
+  /** A clock ran out; `clock` names it. Providers throw it for `connect` alone, `routing/` for the others. */
   | 'timeout'
   | 'rate_limited'
   /** The key is missing, wrong, out of credit, or not allowed: 401, 402, 403. */
@@ -74,7 +95,12 @@ export type ProviderFailure =
   /** A success that is none: an error inside a 200, invalid JSON, no choices. */
   | 'invalid_answer'
   /** The stream broke, or ended without a finish reason, after it had begun. */
-  | 'interrupted';
+  | 'interrupted'
+  /** The answer is longer than the server takes. Thrown by `routing/`, and by providers that read answers whole. */
+  | 'answer_too_large';
+
+/** The clocks of a turn: making a connection, the first token, silence between tokens, the whole turn. */
+export type Clock = 'connect' | 'first_token' | 'idle' | 'turn';
 
 export class ProviderError extends Error {
   override readonly name = 'ProviderError';
@@ -84,12 +110,14 @@ export class ProviderError extends Error {
   /** Milliseconds that the provider asks to wait (`Retry-After`). */
   readonly retryAfterMilliseconds: number | undefined;
   /** Which clock ran out, for `timeout`. */
-  readonly clock: 'first_token' | 'idle' | undefined;
+  readonly clock: Clock | undefined;
   /**
    * The `message` field of the provider's error object, cut to 500 characters, with its key blanked.
    * Shown to the caller for the caller's own errors alone, and never logged: providers quote what they were sent.
    */
   readonly providerMessage: string | undefined;
+  /** What the attempt used up to its failing, where the provider has said so. */
+  readonly usage: Usage | undefined;
 
   constructor(kind: ProviderFailure, details: ProviderErrorDetails = {}) {
     super(`provider failure: ${kind}`, { cause: details.cause });
@@ -98,14 +126,16 @@ export class ProviderError extends Error {
     this.retryAfterMilliseconds = details.retryAfterMilliseconds;
     this.clock = details.clock;
     this.providerMessage = details.providerMessage;
+    this.usage = details.usage;
   }
 }
 
 export interface ProviderErrorDetails {
   status?: number | undefined;
   retryAfterMilliseconds?: number | undefined;
-  clock?: 'first_token' | 'idle' | undefined;
+  clock?: Clock | undefined;
   providerMessage?: string | undefined;
+  usage?: Usage | undefined;
   cause?: unknown;
 }
 

@@ -12,7 +12,8 @@
 
 import type { Item } from '../conversation/item.ts';
 import type { Page, PageRequest } from '../conversation/page.ts';
-import type { Session, SessionSettings } from '../conversation/session.ts';
+import type { RequestKey } from '../conversation/request-key.ts';
+import type { Session, SessionChange } from '../conversation/session.ts';
 import type { Turn, TurnError, TurnOutcome } from '../conversation/turn.ts';
 
 export interface Store {
@@ -22,8 +23,12 @@ export interface Store {
    * Adds a session. `turns`, oldest first and all of them ended, become its conversation: each follows the one
    * before, and the last is the head. The session and its turns appear together. `session.headTurnId` must be
    * the last turn's id, or null without turns.
+   *
+   * With a key that the owner has used for a session before, and that has not expired at `session.createdAt`,
+   * nothing is added: `replay` gives that session as it is now, `key_reused` says that the fingerprint differs.
+   * A key is forgotten with its session.
    */
-  createSession(session: Session, turns?: readonly Turn[]): Promise<void>;
+  createSession(session: Session, turns?: readonly Turn[], key?: RequestKey | null): Promise<CreateOutcome>;
 
   getSession(owner: string, sessionId: string): Promise<Session | null>;
 
@@ -33,30 +38,39 @@ export interface Store {
    */
   listSessions(query: SessionQuery): Promise<Page<Session>>;
 
-  /** Changes the settings that are present in `change`; metadata is replaced as a whole. */
+  /** Changes what is present in `change`; metadata is replaced as a whole. */
   updateSession(
     owner: string,
     sessionId: string,
-    change: Partial<SessionSettings>,
+    change: SessionChange,
     updatedAt: number,
   ): Promise<Session | null>;
 
-  /** Deletes the session with its turns and items, a running turn included. False if there was none. */
+  /**
+   * Deletes the session with its turns, items and keys, a running turn included: from now on nothing finds it.
+   * Costs the same however long the conversation was; what it leaves behind may be removed by `sweep`. False if
+   * there was none.
+   */
   deleteSession(owner: string, sessionId: string): Promise<boolean>;
 
   // Turns
 
   /**
-   * The first of a turn's two round trips, one atomic step: checks that the session is the owner's and has no
-   * running turn, records the new turn as `in_progress` with its input, makes it the session's running turn
-   * under a new fence, and reads what the window needs of the path before it.
+   * The first of a turn's two round trips, one atomic step: checks that the session is the owner's, that its key
+   * is new, and that no turn is running, records the new turn as `in_progress` with its input, makes it the
+   * session's running turn under a new fence, and reads what the window needs of the path before it. A session
+   * that has expired at `createdAt` is missing.
+   *
+   * The key comes before everything but the session: with a key that has been used in this session, and has not
+   * expired at `createdAt`, the answer is `key_reused` if the fingerprint differs, else `replay` with the turn
+   * that the key stands for, unless that turn is `failed`: then a new turn begins, and the key stands for it.
    */
   beginTurn(begin: TurnBegin): Promise<BeginOutcome>;
 
   /**
    * The second round trip, one atomic step: records the outcome and ends the session's running turn. If the
    * status joins the conversation (`joinsConversation`), the turn becomes the head and its items take their
-   * places. False, and no effect, if the turn does not hold the session under this fence any more: it was
+   * places; `Session.servedBy` becomes the outcome's (`servedBy`). False, and no effect, if the turn does not hold the session under this fence any more: it was
    * failed by `failInterrupted`, or the session was deleted.
    */
   commitTurn(commit: TurnCommit): Promise<boolean>;
@@ -77,11 +91,21 @@ export interface Store {
 
   /**
    * Called once at start, before any turn begins: every turn that is still running was left by a process that
-   * died. Each becomes `failed` with this error, and its session is free. Returns how many there were.
+   * died. Each becomes `failed` with this error, without output and `trace: null`, and its session is free.
+   * Returns how many there were.
    */
   failInterrupted(error: TurnError, completedAt: number): Promise<number>;
 
   // The store itself
+
+  /**
+   * Removes a small batch of what nobody can want any more, and returns how many sessions of it, and whether there
+   * is more to remove: sessions that have expired (`expiresAt`), sessions unchanged since `idleBefore` (null keeps
+   * them), keys that have expired, and what deleted sessions have left behind. A session with a running turn
+   * stays. Short enough to be called between the turns of a busy server.
+   * @param now milliseconds since the epoch
+   */
+  sweep(now: number, idleBefore: number | null): Promise<{ sessions: number; more: boolean }>;
 
   /** Rejects with `store_unavailable` if the store could not serve a turn now. Cheap enough for a probe. */
   ping(): Promise<void>;
@@ -96,6 +120,11 @@ export interface SessionQuery extends PageRequest {
   metadata: Readonly<Record<string, string>>;
 }
 
+export type CreateOutcome =
+  | { kind: 'created' }
+  | { kind: 'replay'; session: Session }
+  | { kind: 'key_reused' };
+
 export interface TurnBegin {
   owner: string;
   sessionId: string;
@@ -106,6 +135,9 @@ export interface TurnBegin {
   createdAt: number;
   /** How much of the path to read. */
   reach: Reach;
+  key: RequestKey | null;
+  /** Only asks what the key stands for: where a turn would begin, the answer is `busy` and nothing begins. */
+  onlyReplay: boolean;
 }
 
 /**
@@ -122,8 +154,11 @@ export interface Reach {
 
 export type BeginOutcome =
   | { kind: 'begun'; session: Session; path: PathTurn[]; parentId: string | null; fence: number }
-  /** The session has a running turn. */
-  | { kind: 'busy'; turnId: string }
+  /** The key's turn as it is: ended, or still `in_progress`. */
+  | { kind: 'replay'; turn: Turn }
+  | { kind: 'key_reused' }
+  /** The session has a running turn; with `onlyReplay` also if it has none, then without its id. */
+  | { kind: 'busy'; turnId: string | null }
   | { kind: 'missing'; what: 'session' | 'parent' }
   /** The parent exists and is not part of a conversation (`joinsConversation`). */
   | { kind: 'unusable_parent' };

@@ -1,0 +1,16 @@
+/** How it stands with a target: whether requests are sent to it, as operators and clients are shown it. */
+
+export interface TargetState {
+  provider: string;
+  model: string;
+  /**
+   * - `closed`: in service.
+   * - `resting`: it asked to be left alone until `until`.
+   * - `open`: it failed too often and is left out until `until`.
+   * - `half_open`: one request is trying whether it is back.
+   */
+  state: 'closed' | 'resting' | 'open' | 'half_open';
+  /** Milliseconds since the epoch. */
+  since: number;
+  until: number | null;
+}
