@@ -16,11 +16,13 @@ providers:
     base_url: http://u:hunter2-e@h/v1
     api_key: hunter2-f
     headers: {Authorization: hunter2-g}
-  - {name: open, base_url: "http://h/v1"}`;
+  - {name: open, base_url: "http://h/v1"}
+routes:
+  fast: [{provider: local, model: m, weight: 1}]`;
 
 it('shows every setting under its name', () => {
   const described = describeConfig(loadTexts({}));
-  assert.deepEqual(Object.keys(described), [...settingNames, 'providers']);
+  assert.deepEqual(Object.keys(described), [...settingNames, 'providers', 'routes']);
   assert.equal(described['PORT'], 8000);
   assert.equal(described['OPENAI_API_KEY'], null);
   assert.equal(described['OPENAI_BASE_URL'], 'https://api.openai.com/v1');
@@ -33,7 +35,7 @@ it('shows no secret', () => {
   assert.equal(described['OPENAI_API_KEY'], '***');
   assert.equal(described['OPENAI_BASE_URL'], 'https://parley:***@proxy.example/v1');
   assert.equal(described['OPENROUTER_BASE_URL'], 'https://***@proxy.example/v1');
-  const none = { model: null, models: [], context_tokens: null };
+  const none = { model: null, models: [], context_tokens: null, continue: 'none' };
   assert.deepEqual(described['providers'], [
     {
       ...none,
@@ -44,4 +46,7 @@ it('shows no secret', () => {
     },
     { ...none, name: 'open', base_url: 'http://h/v1', api_key: null, headers: {} },
   ]);
+  assert.deepEqual(described['routes'], {
+    fast: [{ provider: 'local', model: 'm', weight: 1, context_tokens: null }],
+  });
 });

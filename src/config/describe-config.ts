@@ -22,8 +22,15 @@ export function describeConfig(config: Config): Record<string, unknown> {
     models: provider.models,
     headers: Object.fromEntries(Object.keys(provider.headers).map((name) => [name, CONCEALED])),
     context_tokens: provider.contextTokens,
+    continue: provider.continuation,
   }));
-  return { ...Object.fromEntries(values), providers };
+  const routes = config.routes.map(({ name, targets }) => [
+    name,
+    targets.map(({ provider, model, weight, contextTokens }) => {
+      return { provider, model, weight, context_tokens: contextTokens };
+    }),
+  ]);
+  return { ...Object.fromEntries(values), providers, routes: Object.fromEntries(routes) };
 }
 
 function shown(value: unknown, disclosure: Disclosure): unknown {

@@ -5,6 +5,7 @@ import { parseEnv } from 'node:util';
 import { parse } from 'yaml';
 import { loadTexts, problemsOf } from '../../test/load-texts.ts';
 import { providerSchema } from './provider-list.ts';
+import { routeTargetSchema } from './route-list.ts';
 import { configKey, lists, settingNames, settings, yamlKey } from './schema.ts';
 
 const read = (name: string) => readFileSync(new URL(`../../${name}`, import.meta.url), 'utf8');
@@ -49,6 +50,12 @@ describe('parley.example.yaml', () => {
   it('shows every field of a provider and no other', () => {
     const [first] = content['providers'] as [object];
     assert.deepEqual(Object.keys(first).sort(), Object.keys(providerSchema.properties).sort());
+  });
+
+  it('shows every field of a target and no other', () => {
+    const routes = Object.values(content['routes'] as Record<string, object[]>);
+    const fields = new Set(routes.flat().flatMap((target) => Object.keys(target)));
+    assert.deepEqual([...fields].sort(), Object.keys(routeTargetSchema.properties).sort());
   });
 
   it('shows every default, and loads when uncommented', () => {

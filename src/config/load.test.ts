@@ -66,10 +66,22 @@ describe('the configuration', () => {
     for (const name of settingNames) assert.deepEqual(config[configKey(name)], settings[name].default, name);
     const full = loadTexts({
       env: { FALLBACK_PROVIDERS: 'local' },
-      yaml: 'providers: [{name: local, base_url: "http://h", models: [a], headers: {a: b}}]',
+      yaml: [
+        'providers: [{name: local, base_url: "http://h", models: [a], headers: {a: b}}]',
+        'routes: {fast: [{provider: local, model: a}]}',
+      ].join('\n'),
     });
     const [local] = full.providers;
-    const parts = [full, full.fallbackProviders, full.providers, full.providerNames, local, local?.models];
+    const parts: unknown[] = [
+      full,
+      full.fallbackProviders,
+      full.providers,
+      full.providerNames,
+      local,
+      local?.models,
+    ];
+    const [fast] = full.routes;
+    parts.push(full.routes, fast, fast?.targets, fast?.targets[0], config.routes);
     for (const part of [...parts, local?.headers, config.fallbackProviders]) assert.ok(Object.isFrozen(part));
   });
 
@@ -80,6 +92,12 @@ describe('the configuration', () => {
       [config.port, config.allowOpen, config.fallbackProviders, config.idleTimeoutSeconds],
       [80, true, ['demo'], 0.5],
     );
+  });
+
+  it('keeps sessions for parts of a day, or as long as they are wanted', () => {
+    assert.equal(loadTexts({}).sessionRetentionDays, null);
+    assert.equal(loadTexts({ env: { SESSION_RETENTION_DAYS: '0.00002' } }).sessionRetentionDays, 0.00002);
+    assert.match(problemOf({ env: { SESSION_RETENTION_DAYS: '0' } }), /must be a number from 0\.00001 to/);
   });
 
   it('lets MEMORY_DEFAULT follow a lower MEMORY_MAX, unless it was set', () => {

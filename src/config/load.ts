@@ -9,6 +9,7 @@ import { ConfigError, type Problem } from './config-error.ts';
 import { nearestName } from './nearest-name.ts';
 import { readProviderList } from './provider-list.ts';
 import { type Origins, providerNames } from './provider-names.ts';
+import { readRouteList } from './route-list.ts';
 import {
   type Config,
   configKey,
@@ -39,7 +40,8 @@ export function loadConfig({ env, directory, readFile = readText }: ConfigSource
   checkYamlNames(file, problems);
   const { values, origins } = readSettings(variables, file, problems);
   const list = readProviderList(file, variables, problems);
-  const names = providerNames({ values, origins, list }, problems);
+  const { routes, named } = readRouteList(file, variables, list.providers, problems);
+  const names = providerNames({ values, origins, list, inRoutes: named }, problems);
   checkHost(values, origins, problems);
   checkMemory(values, origins, problems);
   if (problems.length > 0) throw new ConfigError(problems);
@@ -47,6 +49,7 @@ export function loadConfig({ env, directory, readFile = readText }: ConfigSource
     ...values,
     memoryDefault: Math.min(values.memoryDefault, values.memoryMax),
     providers: list.providers,
+    routes,
     providerNames: names,
   });
 }

@@ -16,9 +16,17 @@ providers:
     models: [a, "\${SECOND}"]
     headers: {X-Team: "\${TEAM}!"}
     context_tokens: 8192
+    continue: instruct
   - {name: plain, base_url: "https://h", api_key: "", model: , headers: }`;
     const { providers } = loadTexts({ yaml, env: { LOCAL_KEY: 'k', SECOND: 'b', TEAM: 't' } });
-    const none = { apiKey: null, model: null, models: [], headers: {}, contextTokens: null };
+    const none = {
+      apiKey: null,
+      model: null,
+      models: [],
+      headers: {},
+      contextTokens: null,
+      continuation: 'none',
+    };
     assert.deepEqual(providers, [
       {
         name: 'local',
@@ -28,6 +36,7 @@ providers:
         models: ['a', 'b'],
         headers: { 'X-Team': 't!' },
         contextTokens: 8192,
+        continuation: 'instruct',
       },
       { name: 'plain', baseUrl: 'https://h', ...none },
     ]);
@@ -52,6 +61,8 @@ providers:
     [entry('headers: {"a b": c}'), /headers \(.*HTTP headers' names/],
     [entry('context_tokens: 0'), /context_tokens \(.*must be >= 1$/],
     [entry('context_tokens: many'), /context_tokens \(.*must be integer$/],
+    [entry('continue: yes'), /continue \(.*must be one of prefill, instruct, none$/],
+    [entry('continue: [prefill]'), /continue \(.*must be string$/],
     [entry('api_key: "${NOPE}"'), /api_key \(.*needs the variable NOPE, which is not set$/],
     ['providers: [{name: "${NOPE}", base_url: "http://h"}]', /name \(.*needs the variable NOPE/],
   ];

@@ -4,14 +4,12 @@
  */
 
 import { type Static, Type } from 'typebox';
-import type { TLocalizedValidationError } from 'typebox/error';
-import { Settings } from 'typebox/system';
 import { Value } from 'typebox/value';
 import type { Problem } from './config-error.ts';
-import { nearestName } from './nearest-name.ts';
 import { BASE_URL, HEADER_TEXT, isBaseUrl, isHeaderText, isProviderName, PROVIDER_NAME } from './setting.ts';
 import type { Variables } from './variables.ts';
-import { expandVariables, isPlainObject, shownName, type YamlFile } from './yaml-file.ts';
+import { type EntryKind, type Report, readEntries } from './yaml-entries.ts';
+import { isPlainObject, type YamlFile } from './yaml-file.ts';
 
 /** An OpenAI-compatible server. */
 export interface ProviderConfig {
@@ -25,7 +23,11 @@ export interface ProviderConfig {
   /** Sent with every request; may hold secrets. */
   readonly headers: Readonly<Record<string, string>>;
   readonly contextTokens: number | null;
+  /** How its models go on with an answer that another has begun. */
+  readonly continuation: (typeof continuations)[number];
 }
+
+const continuations = ['prefill', 'instruct', 'none'] as const;
 
 /** Names that Parley gives itself, and the word for "nobody has chosen". */
 const RESERVED_NAMES = new Set(['openai', 'openrouter', 'demo', 'default']);
@@ -71,11 +73,21 @@ export const providerSchema = Type.Object(
         description: 'Tokens that its default model takes.',
       }),
     ),
+    continue: Type.Optional(
+      Type.Refine(
+        Type.String({
+          description:
+            'How its models go on with an answer begun elsewhere: `prefill`, `instruct` or `none` (the default).',
+        }),
+        (text) => continuationOf(text) !== undefined,
+        () => `must be one of ${continuations.join(', ')}`,
+      ),
+    ),
   },
   { additionalProperties: false },
 );
 
-const providerListSchema = Type.Array(providerSchema);
+const providerKind: EntryKind = { schema: providerSchema, noun: 'a provider', nameField: 'name' };
 
 export interface ProviderList {
   readonly providers: readonly ProviderConfig[];
@@ -85,19 +97,24 @@ export interface ProviderList {
   readonly complete: boolean;
 }
 
+/** A provider's name where the operator has written it. */
+export interface NamedProvider {
+  /** The setting, or the place in the file. */
+  readonly setting: string;
+  readonly source: string;
+  /** In lower case. */
+  readonly name: string;
+}
+
 /** Reads the list, and reports every problem of every entry. */
 export function readProviderList(file: YamlFile, variables: Variables, problems: Problem[]): ProviderList {
-  const report = (setting: string, problem: string) =>
-    problems.push({ setting, source: file.source, problem });
+  const report: Report = (setting, problem) => problems.push({ setting, source: file.source, problem });
   const given = file.values.get('providers') ?? [];
   if (!Array.isArray(given)) {
     report('providers', 'must be a list');
     return { providers: [], names: [], complete: false };
   }
-  const unset = new Map<string, string>();
-  const entries = given.map((entry, index) => prepareEntry(entry, `providers[${index}]`, variables, unset));
-  for (const [place, problem] of unset) report(place, problem);
-  for (const { place, problem } of faultsOf(entries)) if (!unset.has(place)) report(place, problem);
+  const entries = readEntries({ place: 'providers', entries: given }, providerKind, variables, report);
 
   const providers: ProviderConfig[] = [];
   const names = new Set<string>();
@@ -115,96 +132,6 @@ export function readProviderList(file: YamlFile, variables: Variables, problems:
   return { providers: Object.freeze(providers), names: [...names], complete };
 }
 
-/**
- * An entry with its variables put in, its empty fields left out and its name in lower case. Reaches as deep
- * as the schema and no deeper, because aliases can make YAML circular.
- */
-function prepareEntry(
-  entry: unknown,
-  place: string,
-  variables: Variables,
-  unset: Map<string, string>,
-): unknown {
-  if (!isPlainObject(entry)) return entry;
-  const expand = (value: unknown, at: string): unknown => {
-    if (typeof value !== 'string') return value;
-    const { text, problem } = expandVariables(value, variables);
-    if (problem !== undefined) unset.set(at, problem);
-    return text.trim();
-  };
-  const prepared = new Map<string, unknown>();
-  for (const [field, value] of Object.entries(entry)) {
-    const at = `${place}.${shownName(field)}`;
-    if (Array.isArray(value)) {
-      prepared.set(
-        field,
-        value.map((element, index) => expand(element, `${at}[${index}]`)),
-      );
-    } else if (isPlainObject(value)) {
-      const pairs = Object.entries(value).map(([key, inner]) => [
-        key,
-        expand(inner, `${at}.${shownName(key)}`),
-      ]);
-      prepared.set(field, Object.fromEntries(pairs));
-    } else {
-      const expanded = expand(value, at);
-      if (expanded === null || expanded === '') continue;
-      prepared.set(
-        field,
-        field === 'name' && typeof expanded === 'string' ? expanded.toLowerCase() : expanded,
-      );
-    }
-  }
-  return Object.fromEntries(prepared);
-}
-
-/** What the schema finds wrong, with places in the words of the YAML. */
-function faultsOf(entries: readonly unknown[]): { place: string; problem: string }[] {
-  const fields = Object.keys(providerSchema.properties);
-  return everyError(entries).flatMap((error) => {
-    const place = placeOf(error.instancePath);
-    if (error.keyword === 'additionalProperties') {
-      return error.params.additionalProperties.map((name) => {
-        const nearest = nearestName(name, fields);
-        const suggestion =
-          nearest === undefined ? `known are ${fields.join(', ')}` : `did you mean "${nearest}"?`;
-        return {
-          place: `${place}.${shownName(name)}`,
-          problem: `is not a field of a provider; ${suggestion}`,
-        };
-      });
-    }
-    if (error.keyword === 'required') {
-      return error.params.requiredProperties.map((name) => ({
-        place: `${place}.${name}`,
-        problem: 'is missing',
-      }));
-    }
-    // "boolean" is the unknown field once more, as a value that no schema allows.
-    return error.keyword === 'boolean' ? [] : [{ place, problem: error.message }];
-  });
-}
-
-/** The errors of the whole list. By default typebox stops at a few, and the setting is the whole process's. */
-function everyError(entries: readonly unknown[]): TLocalizedValidationError[] {
-  const { maxErrors } = Settings.Get();
-  Settings.Set({ maxErrors: Number.POSITIVE_INFINITY });
-  try {
-    return Value.Errors(providerListSchema, entries);
-  } finally {
-    Settings.Set({ maxErrors });
-  }
-}
-
-/** A JSON pointer into the list as a path: `/0/headers/X-Team` is `providers[0].headers.X-Team`. */
-function placeOf(pointer: string): string {
-  const steps = pointer.split('/').slice(1);
-  const path = steps.map((step) =>
-    /^\d+$/.test(step) ? `[${step}]` : `.${shownName(step.replaceAll('~1', '/').replaceAll('~0', '~'))}`,
-  );
-  return `providers${path.join('')}`;
-}
-
 function providerConfig(entry: Static<typeof providerSchema>): ProviderConfig {
   return Object.freeze({
     name: entry.name,
@@ -214,5 +141,10 @@ function providerConfig(entry: Static<typeof providerSchema>): ProviderConfig {
     models: Object.freeze(entry.models ?? []),
     headers: Object.freeze(entry.headers ?? {}),
     contextTokens: entry.context_tokens ?? null,
+    continuation: continuationOf(entry.continue ?? 'none') ?? 'none',
   });
+}
+
+function continuationOf(text: string): ProviderConfig['continuation'] | undefined {
+  return continuations.find((continuation) => continuation === text);
 }

@@ -47,6 +47,13 @@ describe('settings that name providers', () => {
     );
   });
 
+  it('suggest the one that was meant', () => {
+    assert.equal(
+      problemOf({ env: { DEFAULT_PROVIDER: 'lokal' }, yaml: yaml.replace('name: b', 'name: local') }),
+      'DEFAULT_PROVIDER (environment): names the provider "lokal", which is not configured; did you mean "local"?',
+    );
+  });
+
   it('say which key a provider is waiting for', () => {
     assert.match(problemOf({ env: { DEFAULT_PROVIDER: 'openai' } }), /OPENAI_API_KEY would add it/);
     assert.match(problemOf({ env: { FALLBACK_PROVIDERS: 'openrouter' } }), /OPENROUTER_KEY would add it/);

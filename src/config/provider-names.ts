@@ -1,7 +1,8 @@
 /** Which providers the configuration makes, in the order of choice, and whether the settings name them rightly. */
 
 import type { Problem } from './config-error.ts';
-import type { ProviderList } from './provider-list.ts';
+import { nearestName } from './nearest-name.ts';
+import type { NamedProvider, ProviderList } from './provider-list.ts';
 import type { SettingName, SettingValues } from './schema.ts';
 
 /** Where each setting that is set got its value. */
@@ -15,36 +16,49 @@ const SETTING_OF_PROVIDER: ReadonlyMap<string, SettingName> = new Map([
 
 /**
  * The names of all providers: `openai` and `openrouter` if they are set up, the YAML's, and `demo` if there is
- * no other or a setting names it. Reports names in `DEFAULT_PROVIDER` and `FALLBACK_PROVIDERS` that no
- * provider has.
+ * no other or a setting or a route names it. Reports names in `DEFAULT_PROVIDER`, `FALLBACK_PROVIDERS` and the
+ * routes that no provider has.
+ *
+ * @param sources `inRoutes`: the names that targets of routes have
  */
 export function providerNames(
-  sources: { values: SettingValues; origins: Origins; list: ProviderList },
+  sources: {
+    values: SettingValues;
+    origins: Origins;
+    list: ProviderList;
+    inRoutes: readonly NamedProvider[];
+  },
   problems: Problem[],
 ): readonly string[] {
-  const { values, origins, list } = sources;
+  const { values, origins, list, inRoutes } = sources;
   const names: string[] = [];
   if (origins.has('OPENAI_API_KEY') || origins.has('OPENAI_BASE_URL')) names.push('openai');
   if (origins.has('OPENROUTER_KEY')) names.push('openrouter');
   names.push(...list.names);
 
-  const named: { setting: SettingName; name: string }[] = values.fallbackProviders.map((name) => ({
-    setting: 'FALLBACK_PROVIDERS',
-    name,
-  }));
-  if (values.defaultProvider !== null) {
-    named.unshift({ setting: 'DEFAULT_PROVIDER', name: values.defaultProvider });
-  }
+  const named: NamedProvider[] = [...namesInSettings(values, origins), ...inRoutes];
   if (names.length === 0 || named.some(({ name }) => name === 'demo')) names.push('demo');
 
-  for (const { setting, name } of named) {
+  for (const { setting, source, name } of named) {
     const key = SETTING_OF_PROVIDER.get(name);
     // In a list that is itself broken the name may have been meant: its own problems are told already.
     if (names.includes(name) || (key === undefined && !list.complete)) continue;
-    const known = [...new Set([...names, 'demo'])].join(', ');
     const remedy = key === undefined ? '' : `${key} would add it; `;
-    const problem = `names the provider "${name}", which is not configured; ${remedy}known are ${known}`;
-    problems.push({ setting, source: origins.get(setting) ?? 'default', problem });
+    const known = [...new Set([...names, 'demo'])];
+    const nearest = key === undefined ? nearestName(name, known) : undefined;
+    const suggestion = nearest === undefined ? `known are ${known.join(', ')}` : `did you mean "${nearest}"?`;
+    const problem = `names the provider "${name}", which is not configured; ${remedy}${suggestion}`;
+    problems.push({ setting, source, problem });
   }
   return Object.freeze(names);
+}
+
+function namesInSettings({ defaultProvider, fallbackProviders }: SettingValues, origins: Origins) {
+  const named = (setting: SettingName, name: string): NamedProvider => {
+    return { setting, source: origins.get(setting) ?? 'default', name };
+  };
+  return [
+    ...(defaultProvider === null ? [] : [named('DEFAULT_PROVIDER', defaultProvider)]),
+    ...fallbackProviders.map((name) => named('FALLBACK_PROVIDERS', name)),
+  ];
 }

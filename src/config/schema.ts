@@ -5,6 +5,7 @@
  */
 
 import { type ProviderConfig, providerSchema } from './provider-list.ts';
+import { type RouteConfig, routeTargetSchema } from './route-list.ts';
 import {
   boolean,
   choice,
@@ -25,8 +26,11 @@ import {
 
 /** No wait of the server is meant to last longer than a day; a greater number is a mistake of unit. */
 const DAY_SECONDS = 86_400;
+const YEAR_SECONDS = 365 * DAY_SECONDS;
 /** The smallest step of the timers behind the clocks. */
 const MILLISECOND_SECONDS = 0.001;
+/** What is read of an answer that is not streamed; no more of a streamed one can be promised. */
+const WHOLE_ANSWER_BYTES = 32 * 1024 * 1024;
 
 export const settings = {
   PORT: integer({
@@ -91,6 +95,19 @@ export const settings = {
     default: 30,
     description: 'Seconds that a provider may be silent in the middle of a stream.',
   }),
+  TURN_TIMEOUT_SECONDS: number({
+    min: MILLISECOND_SECONDS,
+    max: DAY_SECONDS,
+    default: 300,
+    description: 'Seconds that a turn may take in all, every retry and wait included.',
+  }),
+  ANSWER_MAX_BYTES: integer({
+    // An answer of a few words must pass, or nothing does.
+    min: 1024,
+    max: WHOLE_ANSWER_BYTES,
+    default: WHOLE_ANSWER_BYTES,
+    description: 'Bytes of one answer that are taken from a provider (32 MiB); more fails the attempt.',
+  }),
   PROVIDER_MAX_CONNECTIONS: integer({
     min: 1,
     // The ports that one address has for connections to another.
@@ -132,6 +149,20 @@ export const settings = {
     description:
       "Bytes of a running turn's events kept for its readers (8 MiB); slower readers lose the stream.",
   }),
+  IDEMPOTENCY_TTL_SECONDS: integer({
+    min: 1,
+    max: YEAR_SECONDS,
+    default: DAY_SECONDS,
+    description: 'Seconds that an `Idempotency-Key` is remembered.',
+  }),
+  SESSION_RETENTION_DAYS: number({
+    // About a second, for trying it out.
+    min: 0.00001,
+    // A hundred years.
+    max: 36_500,
+    default: null,
+    description: 'Days after which sessions that did not change are deleted; unset keeps them.',
+  }),
 
   LOG_LEVEL: choice({
     options: ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'],
@@ -153,8 +184,11 @@ export const settings = {
   ),
 } as const satisfies Record<string, Setting<SettingValue>>;
 
-/** The lists, which only the YAML can hold, with the fields of their entries. */
-export const lists = { providers: providerSchema } as const;
+/** What only the YAML can hold: lists, with the place and the fields of their entries. */
+export const lists = {
+  providers: { entry: 'providers[]', schema: providerSchema },
+  routes: { entry: 'routes.NAME[]', schema: routeTargetSchema },
+} as const;
 
 export type SettingName = keyof typeof settings;
 
@@ -175,6 +209,8 @@ export type SettingValues = {
 export interface Config extends SettingValues {
   /** The OpenAI-compatible servers of the YAML, in its order. */
   readonly providers: readonly ProviderConfig[];
+  /** The named routes of the YAML, in its order. */
+  readonly routes: readonly RouteConfig[];
   /** All providers to be made, in the order of choice: `openai`, `openrouter`, the YAML's, `demo`. Never empty. */
   readonly providerNames: readonly string[];
 }

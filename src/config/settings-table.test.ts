@@ -15,7 +15,7 @@ it('has a row of four cells for each setting and each field of a list', () => {
   for (const row of rows) assert.match(row, /^\|( [^|]* \|){4}$/);
   const names = rows.map((row) => /^\| `([^`]+)`/.exec(row)?.[1]);
   assert.deepEqual(names.slice(0, settingNames.length), settingNames);
-  assert.ok(names.includes('providers[].base_url'));
+  assert.ok(names.includes('providers[].base_url') && names.includes('routes.NAME[].provider'));
 });
 
 it('replaces what stands between the markers, and nothing else', () => {

@@ -9,12 +9,12 @@ export function renderSettingsTable(): string {
     const setting: Setting<SettingValue> = settings[name];
     return row(`\`${name}\``, shownDefault(setting), setting.description, setting.expects);
   });
-  for (const [list, schema] of Object.entries(lists)) {
+  for (const { entry, schema } of Object.values(lists)) {
     const required: readonly string[] = schema.required;
     for (const [field, fieldSchema] of Object.entries(schema.properties)) {
       const presence = required.includes(field) ? 'required' : '';
       const description = 'description' in fieldSchema ? String(fieldSchema.description) : '';
-      rows.push(row(`\`${list}[].${field}\``, presence, description, 'in the YAML only'));
+      rows.push(row(`\`${entry}.${field}\``, presence, description, 'in the YAML only'));
     }
   }
   return [row('Setting', 'Default', 'What it is', 'Values'), '|---|---|---|---|', ...rows].join('\n');
