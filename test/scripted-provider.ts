@@ -1,6 +1,7 @@
 /** A provider that plays a script in the test's own process: events, failures, and waits that a signal ends. */
 
 import {
+  type Continuation,
   type Prompt,
   type Provider,
   ProviderError,
@@ -22,16 +23,31 @@ export interface ScriptedProvider extends Provider {
 
 export const never: Step = { until: new Promise(() => undefined) };
 
+/** What the provider says of itself, where its name is not enough. */
+export interface ScriptedIdentity {
+  name: string;
+  /** Left out, it cannot go on with a given text. */
+  continuation?: Continuation;
+  contextTokens?: number | null;
+  models?: readonly string[];
+}
+
 /** Plays one script per call, the last one for all further calls. A string is a text delta. */
-export function scriptedProvider(name: string, ...scripts: readonly Step[][]): ScriptedProvider {
+export function scriptedProvider(
+  identity: string | ScriptedIdentity,
+  ...scripts: readonly Step[][]
+): ScriptedProvider {
   const prompts: Prompt[] = [];
+  const given: ScriptedIdentity = typeof identity === 'string' ? { name: identity } : identity;
+  const { name, continuation = 'none', contextTokens = null, models = [] } = given;
   return {
     name,
     prompts,
     defaultModel: `${name}-model`,
-    models: [],
+    models,
     modelsHaveSlashes: false,
-    contextTokens: null,
+    contextTokens,
+    continuation,
     stream,
     close: async () => undefined,
   };

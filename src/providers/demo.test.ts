@@ -18,6 +18,16 @@ test('the demo says that it is one, and shows that it was given the conversation
   assert.match(text, /I see 2 messages/);
 });
 
+test('the demo goes on with its own answer, and answers anew what is not its own', async () => {
+  const prompt = promptOf('one two');
+  const whole = textOf(await collect(demo, prompt));
+  for (const at of [1, 10, whole.length]) {
+    const rest = textOf(await collect(demo, { ...prompt, continueFrom: whole.slice(0, at) }));
+    assert.equal(rest, whole.slice(at));
+  }
+  assert.equal(textOf(await collect(demo, { ...prompt, continueFrom: 'Once upon a time' })), whole);
+});
+
 test('the demo does not quote without end', async () => {
   assert.ok(textOf(await collect(demo, promptOf('long '.repeat(10_000)))).length < 1000);
 });

@@ -29,6 +29,7 @@ export function createDemo(): Provider {
     models: [MODEL],
     modelsHaveSlashes: false,
     contextTokens: null,
+    continuation: 'prefill',
     stream,
     async close() {
       closed = true;
@@ -49,12 +50,19 @@ function answer(prompt: Prompt): ProviderEvent[] {
   if (call !== null) {
     return [call, finish(prompt, 'tool_calls', call.name + call.arguments)];
   }
-  const text = answerText(prompt);
+  const text = withoutBeginning(answerText(prompt), prompt.continueFrom ?? '');
   const pieces = prompt.stream ? text.split(/(?<=\s)(?=\S)/) : [text];
   return [
-    ...pieces.map((piece): ProviderEvent => ({ type: 'text-delta', text: piece })),
+    ...pieces
+      .filter((piece) => piece !== '')
+      .map((piece): ProviderEvent => ({ type: 'text-delta', text: piece })),
     finish(prompt, 'stop', text),
   ];
+}
+
+/** What follows the beginning, or the whole text where it begins otherwise. */
+function withoutBeginning(text: string, beginning: string): string {
+  return text.startsWith(beginning) ? text.slice(beginning.length) : text;
 }
 
 function answerText({ items }: Prompt): string {

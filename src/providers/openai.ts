@@ -1,4 +1,7 @@
-/** OpenAI: the dialect's origin, so that nothing is to be declared but where it is. */
+/**
+ * OpenAI: the dialect's origin, so that nothing is to be declared but where it is, and that its Chat Completions
+ * cannot go on with a given text.
+ */
 
 import {
   createOpenAICompatible,
@@ -19,6 +22,7 @@ export function createOpenAI(settings: OpenAISettings): Provider {
     modelsHaveSlashes: false,
     headers: {},
     contextTokens: null,
+    continuation: 'none',
     ...settings,
   });
 }

@@ -1,6 +1,7 @@
 /**
  * OpenRouter: one key for the models of many makers. Its options `models` and `provider` pass through, usage with
- * its cost comes without being asked for, and errors inside a success are read as the dialect's.
+ * its cost comes without being asked for, errors inside a success are read as the dialect's, and an assistant
+ * message at the end of a request is gone on with.
  */
 
 import {
@@ -28,6 +29,7 @@ export function createOpenRouter({ referer, title, ...settings }: OpenRouterSett
       ...(title === null ? {} : { 'X-Title': title }),
     },
     contextTokens: null,
+    continuation: 'prefill',
     ...settings,
   });
 }

@@ -43,6 +43,7 @@ export function providerContract(name: string, open: () => Promise<ContractSubje
       assert.equal(new Set(provider.models).size, provider.models.length);
       assert.equal(typeof provider.modelsHaveSlashes, 'boolean');
       assert.ok(provider.contextTokens === null || provider.contextTokens > 0);
+      assert.ok(['prefill', 'instruct', 'none'].includes(provider.continuation));
     });
 
     test('a stream ends with one finish that tells model, reason and usage', async () => {
@@ -106,6 +107,35 @@ export function providerContract(name: string, open: () => Promise<ContractSubje
       assert.deepEqual(await texts(provider, promptOf('same words')), first);
       assert.match(other.join(''), /other words/);
       assert.doesNotMatch(other.join(''), /same words/);
+    });
+
+    test('one that can go on with an answer is given its beginning, and gives what follows', async (t) => {
+      if (provider.continuation === 'none') return t.skip('it can only answer anew');
+      const prompt = promptOf('one two three');
+      const whole = (await texts(provider, prompt)).join('');
+      const beginning = whole.slice(0, whole.indexOf('two'));
+      double?.respond({ text: ['two ', 'three'] });
+      for (const stream of [true, false]) {
+        const events = await collect(provider, { ...prompt, stream, continueFrom: beginning });
+        assert.equal(events.at(-1)?.type, 'finish');
+        if (double === null) assert.equal(beginning + textOf(events), whole);
+        else {
+          assert.equal(textOf(events), 'two three');
+          assert.ok(double.last.body.messages.some(({ content }) => content === beginning));
+        }
+      }
+    });
+
+    test('being able to go on changes nothing for prompts that ask for a whole answer', async () => {
+      double?.respond(({ body }) => ({ text: JSON.stringify(body.messages) }));
+      const before = await texts(provider, promptOf('one two three'));
+      if (provider.continuation !== 'none') {
+        await collect(provider, { ...promptOf('one two three'), continueFrom: before.join('').slice(0, 12) });
+      }
+      assert.deepEqual(await texts(provider, promptOf('one two three')), before);
+      if (double !== null) {
+        assert.deepEqual(double.last.body.messages, [{ role: 'user', content: 'one two three' }]);
+      }
     });
 
     test('a signal that aborted before is thrown as its reason, and nobody is asked', async () => {
@@ -256,7 +286,7 @@ export function promptOf(text: string, ...earlier: string[]): Prompt {
       content: [{ type: 'input_text', text: said }],
     }),
   );
-  return { model: 'model-1', instructions: null, items, options: {}, stream: true };
+  return { model: 'model-1', instructions: null, items, options: {}, stream: true, continueFrom: null };
 }
 
 export async function collect(provider: Provider, prompt: Prompt, signal = live()): Promise<ProviderEvent[]> {

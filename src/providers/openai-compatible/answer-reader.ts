@@ -1,5 +1,6 @@
 /** How an answer's body is read, whichever form it has: bytes go in, events come out. */
 
+import type { Usage } from '../../conversation/usage.ts';
 import type { ProviderError, ProviderEvent } from '../provider.ts';
 
 export interface AnswerReader {
@@ -11,6 +12,8 @@ export interface AnswerReader {
   take(): readonly ProviderEvent[];
   /** `complete` once `finish` is among the events; an error holds for what follows the events made so far. */
   readonly state: 'open' | 'complete' | ProviderError;
+  /** What the attempt has used so far, where the provider has told it before the end. */
+  readonly usage: Usage | null;
 }
 
 /** What a reader must know of the request and the head of its answer. */

@@ -114,5 +114,5 @@ test('an error inside a success is classified by its code', () => {
 test('a body is read to 32 MiB', () => {
   const megabytes = Array.from({ length: 33 }, () => Buffer.alloc(1024 * 1024, ' '));
   assert.ok(Array.isArray(read(...megabytes.slice(2), answer({ content: 'far' }))));
-  assert.equal(read(...megabytes.slice(1), answer({ content: 'too far' })), 'invalid_answer');
+  assert.equal(read(...megabytes.slice(1), answer({ content: 'too far' })), 'answer_too_large');
 });

@@ -29,7 +29,8 @@ export function createChatAnswer(context: AnswerContext): AnswerReader {
     push(bytes) {
       if (state !== 'open') return;
       bytesHeld += bytes.length;
-      if (bytesHeld > MAX_BODY_BYTES) state = invalid(context);
+      if (bytesHeld > MAX_BODY_BYTES)
+        state = new ProviderError('answer_too_large', { status: context.status });
       else chunks.push(bytes);
     },
     end() {
@@ -49,6 +50,8 @@ export function createChatAnswer(context: AnswerContext): AnswerReader {
     get state() {
       return state;
     },
+    // It comes with the answer, or not at all.
+    usage: null,
   };
 }
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
 import type { Item } from '../../conversation/item.ts';
-import type { Prompt } from '../provider.ts';
-import { chatRequest } from './chat-request.ts';
+import type { Continuation, Prompt } from '../provider.ts';
+import { chatRequest as requestFor } from './chat-request.ts';
 
 const user = (text: string): Item => ({
   type: 'message',
@@ -43,7 +43,19 @@ const thought: Item = {
 };
 
 function promptOf(items: readonly Item[], rest: Partial<Prompt> = {}): Prompt {
-  return { model: 'model-1', instructions: null, items, options: {}, stream: true, ...rest };
+  return {
+    model: 'model-1',
+    instructions: null,
+    items,
+    options: {},
+    stream: true,
+    continueFrom: null,
+    ...rest,
+  };
+}
+
+function chatRequest(prompt: Prompt, continuation: Continuation = 'none') {
+  return requestFor(prompt, continuation);
 }
 
 test('instructions come first, as a system message; text goes as a plain string', () => {
@@ -135,4 +147,58 @@ test('options pass through, but do not contradict the prompt', () => {
   );
   assert.equal(whole.stream, false);
   assert.equal('stream_options' in whole, false);
+});
+
+describe('going on with an answer', () => {
+  const begun = { instructions: 'Be brief.', continueFrom: 'Once upon a' };
+  const before = [
+    { role: 'system', content: 'Be brief.' },
+    { role: 'user', content: 'Tell me a story' },
+  ];
+  const messagesFor = (continuation: Continuation, items: Item[], rest: Partial<Prompt> = begun) =>
+    chatRequest(promptOf(items, rest), continuation).messages;
+
+  test('by prefill, its beginning is the last message', () => {
+    assert.deepEqual(messagesFor('prefill', [user('Tell me a story')]), [
+      ...before,
+      { role: 'assistant', content: 'Once upon a' },
+    ]);
+  });
+
+  test('by instruction, a message after it says to go on exactly there', () => {
+    const messages = messagesFor('instruct', [user('Tell me a story')]);
+    assert.deepEqual(messages.slice(0, -1), [...before, { role: 'assistant', content: 'Once upon a' }]);
+    const last = messages.at(-1);
+    assert.equal(last?.role, 'user');
+    const { content } = last;
+    assert.ok(typeof content === 'string');
+    assert.match(content, /exactly after its last character.*repeat nothing.*no introduction/);
+  });
+
+  test('a provider that can only answer anew is sent nothing of it', () => {
+    assert.deepEqual(messagesFor('none', [user('Tell me a story')]), before);
+  });
+
+  test('what the model has said since the last input is part of the same message', () => {
+    const items = [user('Add'), call('a'), result('a'), said('It is 42. ')];
+    assert.deepEqual(messagesFor('prefill', items, { continueFrom: 'And so' }).slice(-2), [
+      { role: 'tool', tool_call_id: 'a', content: 'result of a' },
+      { role: 'assistant', content: 'It is 42. And so' },
+    ]);
+  });
+
+  test('a result of a call is followed by the beginning of the answer', () => {
+    const items = [user('Add'), call('a'), result('a')];
+    assert.deepEqual(messagesFor('prefill', items, { continueFrom: 'It is' }).slice(-2), [
+      { role: 'tool', tool_call_id: 'a', content: 'result of a' },
+      { role: 'assistant', content: 'It is' },
+    ]);
+  });
+
+  test('without a beginning the way of going on changes nothing', () => {
+    const prompt = promptOf([user('Hello'), said('Hi'), user('And?')], { options: { temperature: 0 } });
+    for (const continuation of ['prefill', 'instruct'] as const) {
+      assert.deepEqual(chatRequest(prompt, continuation), chatRequest(prompt, 'none'));
+    }
+  });
 });

@@ -2,7 +2,7 @@
 
 import type { Item } from '../../conversation/item.ts';
 import { answerOf, type ChatToolCall, contentOf, type MessageContent } from '../../conversation/message.ts';
-import type { Prompt } from '../provider.ts';
+import type { Continuation, Prompt } from '../provider.ts';
 
 interface ChatRequest extends Record<string, unknown> {
   model: string;
@@ -18,14 +18,22 @@ interface ChatMessage {
   tool_call_id?: string;
 }
 
-/** The request for a prompt. The caller's options pass through, except where they contradict the prompt. */
-export function chatRequest(prompt: Prompt): ChatRequest {
+/** What a model is told that cannot be given the beginning of its answer. */
+const GO_ON =
+  'Your answer above was cut off. Go on exactly after its last character: repeat nothing, and add no introduction.';
+
+/**
+ * The request for a prompt. The caller's options pass through, except where they contradict the prompt.
+ *
+ * @param continuation how the provider is asked to go on with `prompt.continueFrom`; `none` asks for a whole answer
+ */
+export function chatRequest(prompt: Prompt, continuation: Continuation): ChatRequest {
   // Providers refuse `stream_options` beside `stream: false`.
   const { stream_options: streamOptions, ...options } = prompt.options;
   const request = {
     ...options,
     model: prompt.model,
-    messages: chatMessages(prompt),
+    messages: chatMessages(prompt, continuation),
     stream: prompt.stream,
   };
   if (!prompt.stream) return request;
@@ -33,7 +41,9 @@ export function chatRequest(prompt: Prompt): ChatRequest {
   return { ...request, stream_options: { ...wanted, include_usage: true } };
 }
 
-function chatMessages({ instructions, items }: Prompt): ChatMessage[] {
+function chatMessages(prompt: Prompt, continuation: Continuation): ChatMessage[] {
+  const { instructions, items } = prompt;
+  const continueFrom = continuation === 'none' ? null : prompt.continueFrom;
   const messages: ChatMessage[] = [];
   if (instructions !== null) messages.push({ role: 'system', content: instructions });
   /** What the model made since the last input: one answer, which providers take as one message. */
@@ -53,12 +63,15 @@ function chatMessages({ instructions, items }: Prompt): ChatMessage[] {
         : { role: 'tool', tool_call_id: item.call_id, content },
     );
   }
-  if (answer.length > 0) messages.push(assistantMessage(answer));
+  if (answer.length > 0 || continueFrom !== null) messages.push(assistantMessage(answer, continueFrom ?? ''));
+  if (continueFrom !== null && continuation === 'instruct') messages.push({ role: 'user', content: GO_ON });
   return messages;
 }
 
-function assistantMessage(items: readonly Item[]): ChatMessage {
-  const { text, refusal, calls } = answerOf(items);
+/** @param begun what there is already of the answer that follows the items */
+function assistantMessage(items: readonly Item[], begun = ''): ChatMessage {
+  const { text: said, refusal, calls } = answerOf(items);
+  const text = said + begun;
   const onlyText = refusal === '' && calls.length === 0;
   return {
     role: 'assistant',

@@ -9,7 +9,6 @@ const context = { model: 'asked', status: 200, redact: (text: string) => text };
 interface Reading {
   events: ProviderEvent[];
   state: 'open' | 'complete' | ProviderFailure;
-  malformedEvents: number;
 }
 
 /** What is read of these chunks, with the end of the body after them. */
@@ -17,10 +16,10 @@ function read(...chunks: (string | Uint8Array)[]): Reading {
   const reader = createChatStream(context);
   for (const chunk of chunks) reader.push(Buffer.from(chunk as string));
   reader.end();
-  const { state, malformedEvents } = reader;
+  const { state } = reader;
   const events = [...reader.take()];
   assert.deepEqual(reader.take(), []);
-  return { events, state: state instanceof ProviderError ? state.kind : state, malformedEvents };
+  return { events, state: state instanceof ProviderError ? state.kind : state };
 }
 
 const data = (value: unknown) => `data: ${JSON.stringify(value)}\n\n`;
@@ -48,7 +47,7 @@ const readUsage = {
 };
 
 describe('the end of a stream', () => {
-  const whole: Reading = { events: [...words('hi'), finish()], state: 'complete', malformedEvents: 0 };
+  const whole: Reading = { events: [...words('hi'), finish()], state: 'complete' };
 
   test('[DONE] completes it, also without a finish reason', () => {
     assert.deepEqual(read(text('hi'), stop, done), whole);
@@ -66,7 +65,7 @@ describe('the end of a stream', () => {
   });
 
   test('a clean end with neither is an interruption, after the events so far', () => {
-    const cut: Reading = { events: words('hi'), state: 'interrupted', malformedEvents: 0 };
+    const cut: Reading = { events: words('hi'), state: 'interrupted' };
     assert.deepEqual(read(text('hi')), cut);
     assert.deepEqual(read(text('hi'), delta({ content: '' }, '')), cut);
   });
@@ -79,7 +78,7 @@ describe('the end of a stream', () => {
       data({ choices: [] }) + done,
       data({ choices: null }) + done,
     ]) {
-      assert.deepEqual(read(body), { events: [], state: 'invalid_answer', malformedEvents: 0 });
+      assert.deepEqual(read(body), { events: [], state: 'invalid_answer' });
     }
   });
 });
@@ -242,8 +241,8 @@ describe('tool calls', () => {
 describe('what is wrong', () => {
   test('one malformed event is skipped and counted', () => {
     for (const bad of ['data: {"choices":\n\n', 'data: 3\n\n', 'data: null\n\n', 'data: []\n\n']) {
-      const { events, state, malformedEvents } = read(text('a'), bad, text('b'), stop);
-      assert.deepEqual([events, state, malformedEvents], [[...words('a', 'b'), finish()], 'complete', 1]);
+      const { events, state } = read(text('a'), bad, text('b'), stop);
+      assert.deepEqual([events, state], [[...words('a', 'b'), finish({ malformedEvents: 1 })], 'complete']);
     }
   });
 
@@ -252,7 +251,6 @@ describe('what is wrong', () => {
     assert.deepEqual(read(text('a'), bad, text('b'), bad, text('c'), stop), {
       events: words('a', 'b'),
       state: 'interrupted',
-      malformedEvents: 2,
     });
   });
 

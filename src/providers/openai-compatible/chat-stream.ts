@@ -3,7 +3,7 @@
 import { createParser, type ParseError } from 'eventsource-parser';
 import type { FinishReason } from '../../conversation/turn.ts';
 import type { Usage } from '../../conversation/usage.ts';
-import { ProviderError, type ProviderEvent } from '../provider.ts';
+import { ProviderError, type ProviderEvent, type ProviderFailure } from '../provider.ts';
 import type { AnswerContext, AnswerReader } from './answer-reader.ts';
 import {
   firstChoice,
@@ -29,13 +29,8 @@ const MAX_MALFORMED_EVENTS = 1;
 
 const streaming = { stream: true } as const;
 
-interface ChatStream extends AnswerReader {
-  /** Events that were skipped because they could not be read. */
-  readonly malformedEvents: number;
-}
-
 /** A reader for one streamed answer. */
-export function createChatStream(context: AnswerContext): ChatStream {
+export function createChatStream(context: AnswerContext): AnswerReader {
   const decoder = new TextDecoder();
   const parser = createParser({ onEvent, onError, maxBufferSize: MAX_HELD_CHARACTERS });
   const pieces = createToolCallPieces();
@@ -63,8 +58,8 @@ export function createChatStream(context: AnswerContext): ChatStream {
     get state() {
       return state;
     },
-    get malformedEvents() {
-      return malformedEvents;
+    get usage() {
+      return usage;
     },
   };
 
@@ -73,14 +68,14 @@ export function createChatStream(context: AnswerContext): ChatStream {
     if (state === 'open') parser.feed(`${decoder.decode()}\n\n`);
     if (state !== 'open') return;
     if (reason !== null) complete();
-    else fail(new ProviderError(chosen ? 'interrupted' : 'invalid_answer', { status: context.status }));
+    else fail(failure(chosen ? 'interrupted' : 'invalid_answer'));
   }
 
   function onEvent({ data }: { data: string }): void {
     if (state !== 'open') return;
     if (data === '[DONE]') {
       if (chosen) complete();
-      else fail(new ProviderError('invalid_answer', { status: context.status }));
+      else fail(failure('invalid_answer'));
       return;
     }
     const answer = parseAnswer(data);
@@ -95,9 +90,9 @@ export function createChatStream(context: AnswerContext): ChatStream {
 
   function skip(): void {
     malformedEvents += 1;
-    if (!read) fail(new ProviderError('invalid_answer', { status: context.status }));
+    if (!read) fail(failure('invalid_answer'));
     else if (malformedEvents > MAX_MALFORMED_EVENTS) {
-      fail(new ProviderError('interrupted', { status: context.status }));
+      fail(failure('interrupted'));
     }
   }
 
@@ -144,16 +139,21 @@ export function createChatStream(context: AnswerContext): ChatStream {
       reason: settledReason(reason, calls.length),
       usage,
       model: model ?? context.model,
+      ...(malformedEvents === 0 ? {} : { malformedEvents }),
     });
     state = 'complete';
   }
 
   function tooLarge(cause?: unknown): void {
-    fail(new ProviderError('invalid_answer', { status: context.status, cause }));
+    fail(failure('invalid_answer', cause));
   }
 
   function failWith(error: unknown): void {
-    fail(errorInAnswer(error, begun, context));
+    fail(errorInAnswer(error, begun, context, usage));
+  }
+
+  function failure(kind: ProviderFailure, cause?: unknown): ProviderError {
+    return new ProviderError(kind, { status: context.status, usage: usage ?? undefined, cause });
   }
 
   /** What failed first is what is told: later faults follow from it. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { createServer, type Server } from 'node:net';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { type ProviderDouble, startProviderDouble } from '../../../test/provider-double.ts';
 import { collect, isFailure, promptOf, providerContract, upstreamContract } from '../provider.contract.ts';
@@ -17,19 +17,21 @@ function create(baseUrl: string, rest: Partial<OpenAICompatibleSettings> = {}): 
     modelsHaveSlashes: false,
     headers: {},
     contextTokens: 8192,
+    continuation: 'none',
     connections: 8,
     ...rest,
   });
 }
 
-async function open(): Promise<{ double: ProviderDouble; provider: Provider }> {
+async function open(
+  rest: Partial<OpenAICompatibleSettings> = {},
+): Promise<{ double: ProviderDouble; provider: Provider }> {
   const double = await startProviderDouble();
-  return { double, provider: create(double.url) };
+  return { double, provider: create(double.url, rest) };
 }
 
 async function opened(t: TestContext, rest: Partial<OpenAICompatibleSettings> = {}) {
-  const double = await startProviderDouble();
-  const provider = create(double.url, rest);
+  const { double, provider } = await open(rest);
   t.after(async () => {
     await provider.close();
     await double.close();
@@ -37,8 +39,10 @@ async function opened(t: TestContext, rest: Partial<OpenAICompatibleSettings> = 
   return { double, provider };
 }
 
-providerContract('openai-compatible', open);
-upstreamContract('openai-compatible', open);
+providerContract('openai-compatible', () => open());
+providerContract('openai-compatible with prefill', () => open({ continuation: 'prefill' }));
+providerContract('openai-compatible with instruct', () => open({ continuation: 'instruct' }));
+upstreamContract('openai-compatible', () => open());
 
 test('the base URL may have a path, a slash at its end, and a query', async (t) => {
   const { double } = await opened(t);
@@ -175,6 +179,64 @@ test('a server that is not there is unreachable', async () => {
   await assert.rejects(collect(provider, promptOf('Hello')), isFailure('unreachable'));
 });
 
+/** Where connections are taken, and encryption is never agreed on. */
+async function mute(t: TestContext): Promise<string> {
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    socket.on('error', () => undefined);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  return `https://127.0.0.1:${(server.address() as AddressInfo).port}/v1`;
+}
+
+test('a connection that is not made in time is a timeout of the connect clock', async (t) => {
+  const provider = create(await mute(t), { connectMilliseconds: 20 });
+  for (const stream of [true, false]) {
+    await assert.rejects(collect(provider, { ...promptOf('Hello'), stream }), (error) => {
+      assert.ok(error instanceof ProviderError, String(error));
+      assert.deepEqual([error.kind, error.clock, error.status], ['timeout', 'connect', undefined]);
+      return true;
+    });
+  }
+  await provider.close();
+});
+
+test('a signal that aborts while a connection is being made is thrown at once', async (t) => {
+  const provider = create(await mute(t), { connectMilliseconds: 600_000 });
+  const controller = new AbortController();
+  const reason = new Error('stopped');
+  const pending = collect(provider, promptOf('Hello'), controller.signal);
+  controller.abort(reason);
+  await assert.rejects(pending, (error) => error === reason);
+  await provider.close();
+});
+
+test('a signal that aborts while others have all connections is thrown at once, and nobody is asked', async (t) => {
+  const { double, provider } = await opened(t, { connections: 1 });
+  const gate = Promise.withResolvers<void>();
+  double.respondOnce({ waitBefore: gate.promise });
+  const first = collect(provider, promptOf('first'));
+  await double.arrived(1);
+  const controller = new AbortController();
+  const reason = new Error('stopped');
+  const second = collect(provider, promptOf('second'), controller.signal);
+  controller.abort(reason);
+  await assert.rejects(second, (error) => error === reason);
+  gate.resolve();
+  await first;
+  await collect(provider, promptOf('third'));
+  assert.deepEqual(
+    double.requests.map(({ body }) => body.messages[0]?.content),
+    ['first', 'third'],
+  );
+});
+
 test('the connection of a whole answer is used again', async (t) => {
   const { double, provider } = await opened(t, { connections: 1 });
   for (const stream of [true, false, true, true]) await collect(provider, { ...promptOf('Hello'), stream });
@@ -182,16 +244,19 @@ test('the connection of a whole answer is used again', async (t) => {
   assert.equal(double.connections, 1);
 });
 
-test('the connection is used again though the body ends after [DONE]', async (t) => {
-  const { double, provider } = await opened(t, { connections: 1 });
-  const { promise: collected, resolve } = Promise.withResolvers<void>();
-  const answer = 'data: {"choices":[{"delta":{"content":"hi"}}]}\n\ndata: [DONE]\n\n';
-  double.respondOnce({ raw: [answer, ': the end\n\n'], waitAt: { piece: 1, wait: collected } });
-  assert.equal((await collect(provider, promptOf('Hello'))).length, 2);
-  resolve();
-  await collect(provider, promptOf('Hello'));
-  assert.equal(double.connections, 1);
-});
+for (const pieces of [1, 1000]) {
+  test(`the connection is used again though the body ends after [DONE] (${pieces} pieces)`, async (t) => {
+    const { double, provider } = await opened(t, { connections: 1 });
+    const { promise: collected, resolve } = Promise.withResolvers<void>();
+    const answer = 'data: {"choices":[{"delta":{"content":"hi"}}]}\n\n'.repeat(pieces);
+    const raw = [`${answer}data: [DONE]\n\n`, ': the end\n\n'];
+    double.respondOnce({ raw, waitAt: { piece: 1, wait: collected } });
+    assert.equal((await collect(provider, promptOf('Hello'))).length, pieces + 1);
+    resolve();
+    await collect(provider, promptOf('Hello'));
+    assert.equal(double.connections, 1);
+  });
+}
 
 test('an answer is whole at [DONE], though its body stays open', async (t) => {
   const { double, provider } = await opened(t, { connections: 1 });

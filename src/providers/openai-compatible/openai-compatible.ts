@@ -4,11 +4,18 @@
  */
 
 import { type Dispatcher, Pool } from 'undici';
-import { type Prompt, type Provider, ProviderError, type ProviderEvent } from '../provider.ts';
+import {
+  type Continuation,
+  type Prompt,
+  type Provider,
+  ProviderError,
+  type ProviderEvent,
+} from '../provider.ts';
 import type { AnswerContext, AnswerReader } from './answer-reader.ts';
 import { createChatAnswer } from './chat-answer.ts';
 import { chatRequest } from './chat-request.ts';
 import { createChatStream } from './chat-stream.ts';
+import { createConnector, isConnectTimeout } from './connector.ts';
 import { errorOfStatus } from './provider-error.ts';
 import { createRedact } from './redact.ts';
 
@@ -24,12 +31,16 @@ export interface OpenAICompatibleSettings {
   /** Sent with every request. */
   headers: Readonly<Record<string, string>>;
   contextTokens: number | null;
+  /** How its models can be made to go on with a given text. */
+  continuation: Continuation;
   /** Connections at most; what goes beyond waits. */
   connections: number;
+  /** For making a connection; two seconds where left out. */
+  connectMilliseconds?: number;
 }
 
 /** In milliseconds. A server that is there takes a connection in far less, also across the world. */
-const CONNECT_TIMEOUT = 10_000;
+const CONNECT_TIMEOUT = 2000;
 
 /** In bytes. An error object has less; proxies in front answer pages. */
 const MAX_ERROR_BYTES = 64 * 1024;
@@ -49,11 +60,11 @@ export function createOpenAICompatible(settings: OpenAICompatibleSettings): Prov
   const redact = createRedact(secretsOf(settings));
   const pool = new Pool(url.origin, {
     connections: settings.connections,
-    connectTimeout: CONNECT_TIMEOUT,
+    connect: createConnector(settings.connectMilliseconds ?? CONNECT_TIMEOUT),
     headersTimeout: 0,
     bodyTimeout: 0,
   });
-  const { defaultModel } = settings;
+  const { defaultModel, continuation } = settings;
 
   return {
     name: settings.name,
@@ -61,6 +72,7 @@ export function createOpenAICompatible(settings: OpenAICompatibleSettings): Prov
     models: [...new Set(defaultModel === null ? settings.models : [defaultModel, ...settings.models])],
     modelsHaveSlashes: settings.modelsHaveSlashes,
     contextTokens: settings.contextTokens,
+    continuation,
     stream,
     close: () => pool.destroy(),
   };
@@ -75,7 +87,7 @@ export function createOpenAICompatible(settings: OpenAICompatibleSettings): Prov
       const reader = createReader(head['content-type'], prompt, { model: prompt.model, status, redact });
       const chunks = body.iterator({ destroyOnReturn: false });
       while (state === 'open') {
-        const chunk = await nextChunk(chunks, status);
+        const chunk = await nextChunk(chunks, status, reader);
         if (chunk.done) reader.end();
         else reader.push(chunk.value);
         state = reader.state;
@@ -96,17 +108,26 @@ export function createOpenAICompatible(settings: OpenAICompatibleSettings): Prov
 
   async function send(prompt: Prompt, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
     signal.throwIfAborted();
+    // undici looks at the signal only once it has a connection, for which a request may have to wait.
+    const { promise: aborted, reject } = Promise.withResolvers<never>();
+    const abort = () => reject(signal.reason);
+    signal.addEventListener('abort', abort, { once: true });
     try {
-      return await pool.request({
+      const request = pool.request({
         method: 'POST',
         path,
         headers: prompt.stream ? headers.stream : headers.whole,
-        body: JSON.stringify(chatRequest(prompt)),
+        body: JSON.stringify(chatRequest(prompt, continuation)),
         signal,
       });
+      return await Promise.race([request, aborted]);
     } catch (cause) {
       signal.throwIfAborted();
-      throw new ProviderError('unreachable', { cause });
+      throw isConnectTimeout(cause)
+        ? new ProviderError('timeout', { clock: 'connect', cause })
+        : new ProviderError('unreachable', { cause });
+    } finally {
+      signal.removeEventListener('abort', abort);
     }
   }
 }
@@ -141,11 +162,12 @@ function createReader(
 async function nextChunk(
   chunks: AsyncIterator<Uint8Array, undefined>,
   status: number,
+  { usage }: AnswerReader,
 ): Promise<IteratorResult<Uint8Array, undefined>> {
   try {
     return await chunks.next();
   } catch (cause) {
-    throw new ProviderError('interrupted', { status, cause });
+    throw new ProviderError('interrupted', { status, usage: usage ?? undefined, cause });
   }
 }
 
@@ -171,9 +193,15 @@ async function readError(body: Dispatcher.ResponseData['body']): Promise<string>
  */
 function leave(body: Dispatcher.ResponseData['body']): void {
   if (body.readableEnded) return;
-  body
-    .dump({ limit: MAX_REST_BYTES, signal: AbortSignal.timeout(MAX_REST_MILLISECONDS) })
-    .catch(() => abandon(body));
+  const late = setTimeout(abandon, MAX_REST_MILLISECONDS, body);
+  // Not `dump` of the library, whose limit counts what has been read before as well.
+  let left = MAX_REST_BYTES;
+  body.on('data', (bytes: Uint8Array) => {
+    left -= bytes.length;
+    if (left < 0) abandon(body);
+  });
+  body.on('error', () => undefined);
+  body.once('close', () => clearTimeout(late));
 }
 
 /** Breaks off the request with its connection. What becomes of them concerns nobody any more. */

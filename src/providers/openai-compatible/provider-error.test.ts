@@ -36,6 +36,12 @@ const byWords: [number, object, ProviderFailure][] = [
     { code: 400, message: "This endpoint's maximum context length is 8192 tokens." },
     'context_length_exceeded',
   ],
+  [400, { code: 400, type: 'exceed_context_size_error' }, 'context_length_exceeded'],
+  [
+    400,
+    { type: 'invalid_request_error', message: 'prompt is too long: 210000 tokens > 200000 maximum' },
+    'context_length_exceeded',
+  ],
   [400, { code: 'content_policy_violation' }, 'content_filter'],
   [400, { code: 'content_filter' }, 'content_filter'],
   [403, { code: 403, metadata: { reasons: ['violence'], flagged_input: 'text' } }, 'content_filter'],

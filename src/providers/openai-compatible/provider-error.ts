@@ -3,6 +3,7 @@
  * `routing/`'s business.
  */
 
+import type { Usage } from '../../conversation/usage.ts';
 import { ProviderError, type ProviderFailure } from '../provider.ts';
 import type { AnswerContext } from './answer-reader.ts';
 import { nonEmpty, parseAnswer } from './chat-wire.ts';
@@ -38,8 +39,14 @@ export function errorOfStatus(answer: FailedAnswer, redact: (text: string) => st
  *
  * @param begun whether the answer had begun: a request that was being answered was neither refused nor
  * invalid, so only what can end an answer keeps its name
+ * @param usage what the answer had used by then, if it was told
  */
-export function errorInAnswer(value: unknown, begun: boolean, context: AnswerContext): ProviderError {
+export function errorInAnswer(
+  value: unknown,
+  begun: boolean,
+  context: AnswerContext,
+  usage: Usage | null = null,
+): ProviderError {
   const error = wireError(value);
   const status = Number(error.code);
   const told =
@@ -47,6 +54,7 @@ export function errorInAnswer(value: unknown, begun: boolean, context: AnswerCon
   return new ProviderError(begun && !canEndAnswer.has(told) ? 'interrupted' : told, {
     status: context.status,
     providerMessage: providerMessage(error, context.redact),
+    usage: usage ?? undefined,
   });
 }
 
@@ -58,6 +66,8 @@ const canEndAnswer: ReadonlySet<ProviderFailure> = new Set([
 
 const kindOfCode: Readonly<Record<string, ProviderFailure>> = {
   context_length_exceeded: 'context_length_exceeded',
+  // Of llama.cpp, which gives it as the type.
+  exceed_context_size_error: 'context_length_exceeded',
   content_policy_violation: 'content_filter',
   content_filter: 'content_filter',
   model_not_found: 'model_not_found',
@@ -74,14 +84,15 @@ function kindOfStatus(status: number): ProviderFailure {
 }
 
 /** The class that the error's own words give, which are more exact than a status; null if they give none. */
-function kindOfWords({ code, message, metadata }: WireError): ProviderFailure | null {
-  if (typeof code === 'string' && Object.hasOwn(kindOfCode, code)) return kindOfCode[code] ?? null;
+function kindOfWords({ code, type, message, metadata }: WireError): ProviderFailure | null {
+  for (const word of [code, type]) {
+    if (typeof word === 'string' && Object.hasOwn(kindOfCode, word)) return kindOfCode[word] ?? null;
+  }
   // OpenRouter's moderation answers 403 like a bad key, and differs by these.
   if (metadata?.flagged_input || metadata?.reasons) return 'content_filter';
-  // OpenRouter and vLLM give the code 400 alone.
-  if (typeof message === 'string' && message.includes('maximum context length'))
-    return 'context_length_exceeded';
-  return null;
+  // OpenRouter and vLLM give the code 400 alone, Anthropic gives none.
+  const isTooLong = typeof message === 'string' && /maximum context length|prompt is too long/.test(message);
+  return isTooLong ? 'context_length_exceeded' : null;
 }
 
 /** Some servers send the message alone instead of an object. */
