@@ -31,6 +31,8 @@ export async function writeLongSession(
       maxContextTokens: null,
       instructions: null,
       metadata: {},
+      ttlSeconds: null,
+      servedBy: null,
       headTurnId: turns.at(-1)?.id ?? null,
       createdAt: Date.now(),
       updatedAt: Date.now(),
@@ -57,6 +59,8 @@ function turn(sessionId: string, parentId: string | null, content: string): Turn
     attempts: [],
     usage: null,
     error: null,
+    seenPlaces: 0,
+    trace: [],
     createdAt: now,
     completedAt: now,
   };

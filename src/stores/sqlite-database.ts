@@ -25,8 +25,8 @@ export interface Database {
 }
 
 /**
- * How long a statement waits for another connection's lock. No writer of ours ever meets one; an operator's
- * tool may hold one, and the event loop stands still meanwhile.
+ * How long a statement waits for another connection's lock, an operator's tool for example, while the database is
+ * opened: the event loop stands still meanwhile. Later it does not wait.
  */
 const LOCK_WAIT_MILLISECONDS = 2000;
 
@@ -61,10 +61,11 @@ export function openDatabase(path: string): Database {
   }
 }
 
+const SQLITE_BUSY = 5;
 /** SQLite's primary result codes that speak of the file or the machine, not of the statement. */
 const UNAVAILABLE_CODES = new Set([
   3, // PERM
-  5, // BUSY
+  SQLITE_BUSY,
   6, // LOCKED
   7, // NOMEM
   8, // READONLY
@@ -83,6 +84,11 @@ export function resultCode(error: unknown): number | undefined {
   if (!(error instanceof Error) || !('errcode' in error) || typeof error.errcode !== 'number')
     return undefined;
   return error.errcode & PRIMARY_CODE;
+}
+
+/** Whether another connection's lock is in the way, which it may not be for long. */
+export function isLocked(error: unknown): boolean {
+  return resultCode(error) === SQLITE_BUSY;
 }
 
 /** `store_unavailable` for what keeps the engine from working; any other error as it is. */

@@ -49,12 +49,10 @@ test('the connection is set up for shared syncs, and checkpoints by a worker', (
   const { database, close } = openDatabaseFile(temporaryDatabase(context));
   context.after(close);
   const value = (name: string) => database.prepare<[string | number]>(`PRAGMA ${name}`).get()![0];
-  assert.deepEqual(['journal_mode', 'synchronous', 'wal_autocheckpoint', 'foreign_keys'].map(value), [
-    'wal',
-    1,
-    0,
-    1,
-  ]);
+  assert.deepEqual(
+    ['journal_mode', 'synchronous', 'wal_autocheckpoint', 'foreign_keys', 'busy_timeout'].map(value),
+    ['wal', 1, 0, 1, 0],
+  );
 });
 
 test('a file in use is refused at once, also by another name, and free after closing', async (context) => {

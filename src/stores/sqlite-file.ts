@@ -6,7 +6,7 @@
 import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, realpathSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { type Database, openDatabase, resultCode } from './sqlite-database.ts';
+import { type Database, isLocked, openDatabase, resultCode } from './sqlite-database.ts';
 import { migrate, refuseForeignDatabase } from './sqlite-schema.ts';
 
 export interface DatabaseFile {
@@ -17,7 +17,6 @@ export interface DatabaseFile {
   close(): void;
 }
 
-const SQLITE_BUSY = 5;
 const SQLITE_NOTADB = 26;
 
 /**
@@ -68,7 +67,7 @@ function lock(path: string): () => void {
     connection.exec('BEGIN EXCLUSIVE');
   } catch (error) {
     connection.close();
-    if (resultCode(error) !== SQLITE_BUSY) throw error;
+    if (!isLocked(error)) throw error;
     throw new Error(`Another server is using ${path}. One database file serves one server.`, {
       cause: error,
     });
@@ -82,8 +81,9 @@ function connect(path: string): Database {
     refuseForeignDatabase(database, path);
     database.execute('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL');
     migrate(database);
-    // From here on commits are synced in groups (sqlite-group-commit.ts) and checkpoints run in a worker.
+    // From here on commits are synced, and locks waited for, in sqlite-group-commit.ts, and a worker makes checkpoints.
     database.execute('PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0; BEGIN IMMEDIATE; COMMIT');
+    database.execute('PRAGMA busy_timeout = 0');
     syncDirectory(dirname(path));
     return database;
   } catch (error) {

@@ -12,7 +12,8 @@ import { extname } from 'node:path';
 import { promisify } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import type { Database } from './sqlite-database.ts';
-import type { Sync } from './sqlite-group-commit.ts';
+import { rewriteLog } from './sqlite-log-check.ts';
+import type { Disk, Recovery } from './sqlite-outage.ts';
 
 /** The part of a logger that a store needs. */
 export interface StoreLog {
@@ -24,8 +25,7 @@ export interface CheckpointReport {
   error: unknown;
 }
 
-export interface WriteAheadLog {
-  sync: Sync;
+export interface WriteAheadLog extends Disk {
   /** Ends the worker and closes the log. The connection must still be open. */
   close(): Promise<void>;
 }
@@ -65,13 +65,13 @@ export function openWriteAheadLog(
   let lastFrames = 0;
   let nextCheckpoint = limits.checkpointFrames;
 
-  return { sync, close: closeLog };
+  return { sync, recover, close: closeLog };
 
   /** No transaction runs until `done` is called: that is how writers are made to wait for a long log. */
   function sync(done: (error: Error | null) => void): void {
     fdatasync(descriptor, (error) => {
       if (error !== null) {
-        log?.error({ err: error }, 'the write-ahead log could not be synced; restart the server');
+        log?.error({ err: error }, 'the write-ahead log could not be synced; the store refuses until it is');
         return done(error);
       }
       const frames = framesOfLog();
@@ -79,6 +79,35 @@ export function openWriteAheadLog(
       if (isCopying && frames >= limits.longestFrames) whenCopied = () => done(null);
       else done(null);
     });
+  }
+
+  /**
+   * No transaction runs meanwhile. A checkpoint would read the log once more, after it was checked; so the
+   * checked bytes themselves are written again, and synced.
+   */
+  async function recover(): Promise<Recovery> {
+    if (isCopying) await new Promise<void>((resolve) => (whenCopied = resolve));
+    if (!knowsNoop(database)) return lost('This version of SQLite does not tell the length of its log.');
+    try {
+      if (!(await rewriteLog(descriptor, committedFrames()))) return lost('The checksums do not hold.');
+      await promisify(fdatasync)(descriptor);
+      return 'recovered';
+    } catch {
+      // What is wrong with the disk was logged when it began.
+      return 'not_yet';
+    }
+  }
+
+  function lost(why: string): 'lost' {
+    log?.error({ err: new Error(why) }, 'the write-ahead log cannot be recovered; restart the server');
+    return 'lost';
+  }
+
+  function committedFrames(): number {
+    const frames = measure.get()?.[1];
+    // SQLite answers -1 where the database is not in WAL mode, which no database of ours leaves.
+    if (frames === undefined || frames < 0) throw new Error('SQLite does not tell the length of its log.');
+    return frames;
   }
 
   function framesOfLog(): number {
@@ -143,4 +172,11 @@ export function openWriteAheadLog(
     }
     await promisify(close)(descriptor);
   }
+}
+
+/** Before 3.51 SQLite took NOOP for a checkpoint, which would copy a log that nobody has checked. */
+function knowsNoop(database: Database): boolean {
+  const version = database.prepare<[string]>('SELECT sqlite_version()').get()?.[0] ?? '';
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  return major > 3 || (major === 3 && minor >= 51);
 }

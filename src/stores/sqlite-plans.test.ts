@@ -3,14 +3,16 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { type Database, openDatabase } from './sqlite-database.ts';
+import { createSqliteKeys } from './sqlite-keys.ts';
 import { createSqlitePaths } from './sqlite-paths.ts';
 import { migrate } from './sqlite-schema.ts';
 import { createSqliteSessions } from './sqlite-sessions.ts';
+import { createSqliteSweep } from './sqlite-sweep.ts';
 import { createSqliteTurns } from './sqlite-turns.ts';
 import { userMessage } from './store-samples.contract.ts';
 
-/** Scans that are meant: of the rows that a recursive query has just made, and of the turns that a crash left. */
-const MEANT_SCAN = /^SCAN (path|climb|running_turns)$/;
+/** Scans that are meant: of rows that the query itself has just made, and of the turns that a crash left. */
+const MEANT_SCAN = /^SCAN (path|climb|running_turns|oldest)$/;
 
 test('no statement scans a table, and every index has a use', (context) => {
   const { database, statements } = setUp(context);
@@ -28,8 +30,12 @@ test('no statement scans a table, and every index has a use', (context) => {
   const expected = [
     'items_by_id',
     'items_by_turn',
+    'session_keys_by_expiry',
+    'session_keys_by_session',
     'session_metadata_by_pair',
+    'sessions_by_expiry',
     'sessions_by_owner',
+    'turn_keys_by_expiry',
     'turns_by_session',
   ];
   assert.deepEqual([...used].sort(), expected);
@@ -43,7 +49,9 @@ test('no statement scans a table, and every index has a use', (context) => {
 
 test('any ancestor is reached in few steps', (context) => {
   const { database, statements, turns } = setUp(context);
-  database.execute("INSERT INTO sessions VALUES (1, 's', 'o', NULL, 0, 0, '{}')");
+  database.execute(
+    "INSERT INTO sessions (id, owner, created_at, updated_at, settings) VALUES ('s', 'o', 0, 0, '{}')",
+  );
   const count = 2000;
   for (let turn = 1, parent: number | null = null; turn <= count; turn += 1) {
     parent = turns.begin(1, turns.withSequence(parent), {
@@ -91,5 +99,7 @@ function setUp(context: TestContext) {
   }
   const turns = createSqliteTurns(recording);
   createSqlitePaths(recording);
+  createSqliteKeys(recording);
+  createSqliteSweep(recording, sessions.detach);
   return { database, statements, turns };
 }

@@ -2,10 +2,11 @@
 
 import type { Item } from '../conversation/item.ts';
 import type { Session, SessionSettings } from '../conversation/session.ts';
-import type { Turn, TurnOutcome, TurnStatus } from '../conversation/turn.ts';
+import type { ServedBy, Turn, TurnOutcome, TurnStatus } from '../conversation/turn.ts';
 
 export const SESSION_COLUMNS = `s.sequence, s.head, s.id, s.owner, s.settings,
-  (SELECT h.id FROM turns h WHERE h.sequence = s.head), s.created_at, s.updated_at`;
+  (SELECT h.id FROM turns h WHERE h.sequence = s.head), s.created_at, s.updated_at,
+  s.served_provider, s.served_model`;
 
 export type SessionRow = [
   sequence: number,
@@ -16,17 +17,32 @@ export type SessionRow = [
   headTurnId: string | null,
   createdAt: number,
   updatedAt: number,
+  servedProvider: string | null,
+  servedModel: string | null,
 ];
 
+/** What rows from before a setting was known do not have. */
+const LATER_SETTINGS = { ttlSeconds: null } satisfies Partial<SessionSettings>;
+
 export function toSession(row: SessionRow): Session {
-  const [, , id, owner, settings, headTurnId, createdAt, updatedAt] = row;
-  return { id, owner, ...(JSON.parse(settings) as SessionSettings), headTurnId, createdAt, updatedAt };
+  const [, , id, owner, settings, headTurnId, createdAt, updatedAt, provider, model] = row;
+  const servedBy: ServedBy | null = provider === null || model === null ? null : { provider, model };
+  return {
+    id,
+    owner,
+    ...LATER_SETTINGS,
+    ...(JSON.parse(settings) as SessionSettings),
+    headTurnId,
+    servedBy,
+    createdAt,
+    updatedAt,
+  };
 }
 
 /** The settings alone, named one by one: a caller's object may hold more. */
 export function settingsJson(settings: SessionSettings): string {
-  const { title, provider, model, fallbackProviders, memoryLimit, maxContextTokens, instructions, metadata } =
-    settings;
+  const { title, provider, model, fallbackProviders, memoryLimit } = settings;
+  const { maxContextTokens, instructions, metadata, ttlSeconds } = settings;
   return JSON.stringify({
     title,
     provider,
@@ -36,6 +52,7 @@ export function settingsJson(settings: SessionSettings): string {
     maxContextTokens,
     instructions,
     metadata,
+    ttlSeconds,
   } satisfies SessionSettings);
 }
 
@@ -63,6 +80,8 @@ const UNFINISHED: TurnRecord = {
   attempts: [],
   usage: null,
   error: null,
+  seenPlaces: 0,
+  trace: null,
 };
 
 export function toTurn(sessionId: string, row: TurnRow, items: readonly ItemRow[]): Turn {
@@ -72,7 +91,9 @@ export function toTurn(sessionId: string, row: TurnRow, items: readonly ItemRow[
     sessionId,
     parentId,
     status,
-    ...(record === null ? UNFINISHED : (JSON.parse(record) as TurnRecord)),
+    // Also what records from before a field was known do not have.
+    ...UNFINISHED,
+    ...(record === null ? undefined : (JSON.parse(record) as TurnRecord)),
     ...splitItems(items),
     createdAt,
     completedAt,
@@ -80,7 +101,8 @@ export function toTurn(sessionId: string, row: TurnRow, items: readonly ItemRow[
 }
 
 export function recordJson(outcome: TurnRecord): string {
-  const { provider, model, providerSource, finishReason, attempts, usage, error } = outcome;
+  const { provider, model, providerSource, finishReason, attempts, usage, error, seenPlaces, trace } =
+    outcome;
   return JSON.stringify({
     provider,
     model,
@@ -89,6 +111,8 @@ export function recordJson(outcome: TurnRecord): string {
     attempts,
     usage,
     error,
+    seenPlaces,
+    trace,
   } satisfies TurnRecord);
 }
 

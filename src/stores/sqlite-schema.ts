@@ -77,7 +77,48 @@ const FIRST = `
   CREATE INDEX items_by_id ON items (id);
 `;
 
-const migrations: readonly string[] = [FIRST];
+/**
+ * - `sessions.expires_at` is `updated_at` and the session's time to live, null without one: only sessions that can
+ *   expire are in its index. The target in `served_*` is the one of the head.
+ * - A deleted session keeps its row, with an empty owner, which no caller has, until a sweep has removed what was
+ *   in it. So deleting costs the same for every session, and `sessions_by_owner` is the list of what is left to do.
+ * - `turns.joined`: whether the turn is part of the conversation, which the status of a cancelled one does not
+ *   tell. The default is what nearly all existing rows need, so that few of them are written anew.
+ * - A key is found from its session or its owner, and swept by its age. `turn_keys.turn` needs no index: it goes
+ *   with its session, as the turn does.
+ */
+const SECOND = `
+  ALTER TABLE sessions ADD COLUMN expires_at INTEGER;
+  ALTER TABLE sessions ADD COLUMN served_provider TEXT;
+  ALTER TABLE sessions ADD COLUMN served_model TEXT;
+  CREATE INDEX sessions_by_expiry ON sessions (expires_at) WHERE expires_at IS NOT NULL;
+
+  ALTER TABLE turns ADD COLUMN joined INTEGER NOT NULL DEFAULT 1;
+  UPDATE turns SET joined = 0 WHERE status NOT IN ('completed', 'incomplete');
+
+  CREATE TABLE turn_keys (
+    session INTEGER NOT NULL REFERENCES sessions ON DELETE CASCADE,
+    key TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    turn INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    PRIMARY KEY (session, key)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX turn_keys_by_expiry ON turn_keys (expires_at);
+
+  CREATE TABLE session_keys (
+    owner TEXT NOT NULL,
+    key TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    session INTEGER NOT NULL REFERENCES sessions ON DELETE CASCADE,
+    expires_at INTEGER NOT NULL,
+    PRIMARY KEY (owner, key)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX session_keys_by_session ON session_keys (session);
+  CREATE INDEX session_keys_by_expiry ON session_keys (expires_at);
+`;
+
+const migrations: readonly string[] = [FIRST, SECOND];
 
 /** The version that this program writes. */
 export const SCHEMA_VERSION = migrations.length;

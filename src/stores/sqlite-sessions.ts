@@ -1,33 +1,59 @@
 /** The statements on sessions. Each function is one step inside a transaction; it neither begins nor ends one. */
 
 import type { Page } from '../conversation/page.ts';
-import type { Session, SessionSettings } from '../conversation/session.ts';
+import { expiresAt, type Session, type SessionChange } from '../conversation/session.ts';
+import type { ServedBy } from '../conversation/turn.ts';
 import type { Database, Statement, Value } from './sqlite-database.ts';
 import { SESSION_COLUMNS, type SessionRow, settingsJson, toSession } from './sqlite-rows.ts';
 import type { SessionQuery } from './store.ts';
 
+/** The owner of deleted sessions. No client has an empty name, so nobody finds them. */
+export const NOBODY = '';
+
 export function createSqliteSessions(database: Database) {
   const insertRow = database.prepare(
-    'INSERT INTO sessions (id, owner, created_at, updated_at, settings) VALUES (?, ?, ?, ?, ?)',
+    `INSERT INTO sessions
+       (id, owner, created_at, updated_at, settings, expires_at, served_provider, served_model)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
   );
   const findRow = database.prepare<SessionRow>(
     `SELECT ${SESSION_COLUMNS} FROM sessions s WHERE s.id = ? AND s.owner = ?`,
   );
-  const updateRow = database.prepare('UPDATE sessions SET settings = ?, updated_at = ? WHERE sequence = ?');
-  const moveHeadOf = database.prepare('UPDATE sessions SET head = ?, updated_at = ? WHERE sequence = ?');
-  const deleteRow = database.prepare('DELETE FROM sessions WHERE id = ? AND owner = ?');
+  const updateRow = database.prepare(
+    `UPDATE sessions SET settings = ?, updated_at = ?, expires_at = ?, served_provider = ?, served_model = ?
+     WHERE sequence = ?`,
+  );
+  // The right-hand sides see the row as it was: the difference is the session's time to live, or null.
+  const moveHeadOf = database.prepare(
+    `UPDATE sessions SET head = ?1, updated_at = ?2, expires_at = ?2 + (expires_at - updated_at),
+       served_provider = ?3, served_model = ?4
+     WHERE sequence = ?5`,
+  );
+  const detachRow = database.prepare(
+    `UPDATE sessions SET owner = '${NOBODY}', head = NULL, expires_at = NULL, settings = '{}' WHERE sequence = ?`,
+  );
+  const deleteRunning = database.prepare('DELETE FROM running_turns WHERE session = ?');
+  const deleteKey = database.prepare('DELETE FROM session_keys WHERE session = ?');
   const insertPair = database.prepare(
     'INSERT INTO session_metadata (session, key, value, owner, session_id) VALUES (?, ?, ?, ?, ?)',
   );
   const deletePairs = database.prepare('DELETE FROM session_metadata WHERE session = ?');
   const listStatements = new Map<string, Statement<SessionRow>>();
 
-  return { insert, find, list, update, moveHead, remove };
+  return { insert, find, list, update, moveHead, remove, detach };
 
   /** Adds the session, without a head, and returns its key. */
   function insert(session: Session): number {
     const { id, owner, createdAt, updatedAt } = session;
-    const { lastInsertRowid } = insertRow.run(id, owner, createdAt, updatedAt, settingsJson(session));
+    const { lastInsertRowid } = insertRow.run(
+      id,
+      owner,
+      createdAt,
+      updatedAt,
+      settingsJson(session),
+      expiresAt(session),
+      ...servedColumns(session.servedBy),
+    );
     insertMetadata(lastInsertRowid, session);
     return lastInsertRowid;
   }
@@ -61,14 +87,15 @@ export function createSqliteSessions(database: Database) {
   function update(
     owner: string,
     sessionId: string,
-    change: Partial<SessionSettings>,
+    change: SessionChange,
     updatedAt: number,
   ): Session | null {
     const row = find(owner, sessionId);
     if (row === undefined) return null;
     const session: Session = { ...toSession(row), ...change, updatedAt };
     const [sequence] = row;
-    updateRow.run(settingsJson(session), updatedAt, sequence);
+    const served = servedColumns(session.servedBy);
+    updateRow.run(settingsJson(session), updatedAt, expiresAt(session), ...served, sequence);
     if (change.metadata !== undefined) {
       deletePairs.run(sequence);
       insertMetadata(sequence, session);
@@ -76,12 +103,25 @@ export function createSqliteSessions(database: Database) {
     return session;
   }
 
-  function moveHead(session: number, turn: number, updatedAt: number): void {
-    moveHeadOf.run(turn, updatedAt, session);
+  function moveHead(session: number, turn: number, served: ServedBy | null, updatedAt: number): void {
+    moveHeadOf.run(turn, updatedAt, ...servedColumns(served), session);
   }
 
   function remove(owner: string, sessionId: string): boolean {
-    return deleteRow.run(sessionId, owner).changes > 0;
+    const row = find(owner, sessionId);
+    if (row !== undefined) detach(row[0]);
+    return row !== undefined;
+  }
+
+  /**
+   * Takes the session from its owner, with everything by which it, its turns or its keys could be found. What was
+   * in it is removed by sqlite-sweep.ts.
+   */
+  function detach(session: number): void {
+    detachRow.run(session);
+    deletePairs.run(session);
+    deleteRunning.run(session);
+    deleteKey.run(session);
   }
 
   function insertMetadata(sequence: number, session: Session): void {
@@ -89,6 +129,10 @@ export function createSqliteSessions(database: Database) {
       insertPair.run(sequence, key, value, session.owner, session.id);
     }
   }
+}
+
+function servedColumns(served: ServedBy | null): [provider: string | null, model: string | null] {
+  return served === null ? [null, null] : [served.provider, served.model];
 }
 
 /**

@@ -25,11 +25,15 @@ import type { TurnCommit } from './store.ts';
 /** A turn as the one that is to follow it sees it. */
 export interface ParentTurn extends PathEnd {
   id: string;
-  status: TurnStatus;
+  /** Whether it is part of the conversation. */
+  joined: boolean;
   depth: number;
   /** Where the following turn's `jump` leads. */
   nextJump: number | null;
 }
+
+/** What a turn holds its session by. */
+export type TurnClaim = Pick<TurnCommit, 'sessionId' | 'turnId' | 'fence'>;
 
 /** An outcome, or a whole turn that has one. */
 type Ended = Omit<TurnOutcome, 'status'> & { status: TurnStatus };
@@ -38,7 +42,7 @@ type ParentRow = [
   sequence: number,
   places: number,
   id: string,
-  status: TurnStatus,
+  joined: 0 | 1,
   depth: number,
   jump: number | null,
   jumpDepth: number | null,
@@ -46,7 +50,7 @@ type ParentRow = [
   secondJumpDepth: number | null,
 ];
 
-const PARENT = `SELECT p.sequence, p.places_before + p.places, p.id, p.status, p.depth,
+const PARENT = `SELECT p.sequence, p.places_before + p.places, p.id, p.joined, p.depth,
     j.sequence, j.depth, k.sequence, k.depth
   FROM turns p LEFT JOIN turns j ON j.sequence = p.jump LEFT JOIN turns k ON k.sequence = j.jump`;
 
@@ -54,11 +58,12 @@ export function createSqliteTurns(database: Database) {
   const parentBySequence = database.prepare<ParentRow>(`${PARENT} WHERE p.sequence = ?`);
   const parentById = database.prepare<ParentRow>(`${PARENT} WHERE p.id = ? AND p.session = ?`);
   const insertTurn = database.prepare(
-    `INSERT INTO turns (id, session, parent, jump, depth, places_before, places, status, created_at)
-     VALUES (?, ?, ?, ?, ?, ?, ?, 'in_progress', ?)`,
+    `INSERT INTO turns (id, session, parent, jump, depth, places_before, places, status, joined, created_at)
+     VALUES (?, ?, ?, ?, ?, ?, ?, 'in_progress', 0, ?)`,
   );
   const finishTurn = database.prepare(
-    'UPDATE turns SET status = ?, places = places + ?, completed_at = ?, record = ? WHERE sequence = ?',
+    `UPDATE turns SET status = ?, joined = ?, places = places + ?, completed_at = ?, record = ?
+     WHERE sequence = ?`,
   );
   const insertItem = database.prepare(
     'INSERT INTO items (turn, output, placed, id, json) VALUES (?, ?, ?, ?, ?)',
@@ -81,6 +86,7 @@ export function createSqliteTurns(database: Database) {
     `SELECT t.id FROM running_turns r CROSS JOIN turns t ON t.sequence = r.turn WHERE r.session = ?`,
   );
   const removeRunning = database.prepare('DELETE FROM running_turns WHERE session = ?');
+  const deleteTurn = database.prepare('DELETE FROM turns WHERE sequence = ?');
   const allRunning = database.prepare<[session: number, turn: number]>(
     'SELECT session, turn FROM running_turns',
   );
@@ -90,7 +96,7 @@ export function createSqliteTurns(database: Database) {
      WHERE s.id = ? AND t.id = ? AND r.turn = ?`,
   );
 
-  return { runningId, withSequence, withId, begin, held, finish, append, get, list, failRunning };
+  return { runningId, withSequence, withId, begin, withdraw, held, finish, append, get, list, failRunning };
 
   function runningId(session: number): string | undefined {
     return findRunning.get(session)?.[0];
@@ -120,16 +126,25 @@ export function createSqliteTurns(database: Database) {
     return sequence;
   }
 
+  /** Undoes the beginning of a turn, and returns its session; null, and no effect, if it does not run any more. */
+  function withdraw(claim: TurnClaim): number | null {
+    const row = held(claim);
+    if (row === undefined) return null;
+    removeRunning.run(row.session);
+    deleteTurn.run(row.turn);
+    return row.session;
+  }
+
   /** The session and the turn, if the turn still holds the session under this fence. */
-  function held({ sessionId, turnId, fence }: TurnCommit): { session: number; turn: number } | undefined {
+  function held({ sessionId, turnId, fence }: TurnClaim): { session: number; turn: number } | undefined {
     const row = heldTurn.get(sessionId, turnId, fence);
     return row && { session: row[0], turn: row[1] };
   }
 
-  /** Records the outcome and frees the session. Moving the head is the caller's. */
-  function finish(session: number, turn: number, outcome: TurnOutcome): void {
-    complete(turn, outcome);
+  /** Records the outcome and frees the session; returns whether the turn joined. Moving the head is the caller's. */
+  function finish(session: number, turn: number, outcome: TurnOutcome): boolean {
     removeRunning.run(session);
+    return complete(turn, outcome);
   }
 
   /** Adds turns that are over, each following the one before; returns the last. */
@@ -137,7 +152,7 @@ export function createSqliteTurns(database: Database) {
     let follows: ParentTurn | null = null;
     for (const turn of turns) {
       const { status, completedAt } = turn;
-      if (!joinsConversation(status) || completedAt === null) {
+      if (!joinsConversation(turn) || completedAt === null) {
         throw new Error(`Turn ${turn.id} is ${status} and cannot be part of a conversation.`);
       }
       const sequence = insert(session, follows, turn);
@@ -166,7 +181,7 @@ export function createSqliteTurns(database: Database) {
   function failRunning(error: TurnError, completedAt: number): number {
     const running = allRunning.all();
     for (const [session, turn] of running) {
-      finishTurn.run('failed', 0, completedAt, interruptedRecordJson(error), turn);
+      finishTurn.run('failed', 0, 0, completedAt, interruptedRecordJson(error), turn);
       removeRunning.run(session);
     }
     return running.length;
@@ -191,10 +206,12 @@ export function createSqliteTurns(database: Database) {
     return sequence;
   }
 
-  function complete(sequence: number, outcome: Ended): void {
+  function complete(sequence: number, outcome: Ended): boolean {
     const { status, output, completedAt } = outcome;
-    finishTurn.run(status, countPlaces(output), completedAt, recordJson(outcome), sequence);
+    const joins = joinsConversation(outcome);
+    finishTurn.run(status, joins ? 1 : 0, countPlaces(output), completedAt, recordJson(outcome), sequence);
     insertItems(sequence, output, 1);
+    return joins;
   }
 
   function insertItems(turn: number, items: readonly Item[], output: 0 | 1): void {
@@ -212,8 +229,8 @@ export function createSqliteTurns(database: Database) {
 }
 
 function toParentTurn(row: ParentRow): ParentTurn {
-  const [sequence, places, id, status, depth] = row;
-  return { sequence, places, id, status, depth, nextJump: nextJump(row) };
+  const [sequence, places, id, joined, depth] = row;
+  return { sequence, places, id, joined: joined === 1, depth, nextJump: nextJump(row) };
 }
 
 /**

@@ -1,22 +1,33 @@
 /**
  * The store on SQLite: a file, or memory for as long as the process lives. This file is the surface; tables
- * are in sqlite-schema.ts, statements in sqlite-sessions.ts, sqlite-turns.ts and sqlite-paths.ts, and
- * durability in sqlite-group-commit.ts and sqlite-log.ts. The database is read and written on the event loop,
+ * are in sqlite-schema.ts, statements in sqlite-sessions.ts, sqlite-turns.ts, sqlite-paths.ts, sqlite-keys.ts and
+ * sqlite-sweep.ts, and durability in sqlite-group-commit.ts and sqlite-log.ts. The database is read and written on the event loop,
  * in microseconds; the disk is waited for elsewhere.
  */
 
-import type { Session } from '../conversation/session.ts';
-import { joinsConversation, type Turn } from '../conversation/turn.ts';
+import type { RequestKey } from '../conversation/request-key.ts';
+import { isExpired, type Session } from '../conversation/session.ts';
+import { servedBy, type Turn } from '../conversation/turn.ts';
 import { type Database, openDatabase } from './sqlite-database.ts';
 import { openDatabaseFile } from './sqlite-file.ts';
 import { createGroupCommit, type GroupCommit } from './sqlite-group-commit.ts';
+import { createSqliteKeys } from './sqlite-keys.ts';
 import { openWriteAheadLog, type StoreLog } from './sqlite-log.ts';
 import { createSqlitePaths } from './sqlite-paths.ts';
 import { type SessionRow, toSession } from './sqlite-rows.ts';
 import { migrate, SCHEMA_VERSION } from './sqlite-schema.ts';
 import { createSqliteSessions } from './sqlite-sessions.ts';
+import { createSqliteSweep } from './sqlite-sweep.ts';
 import { createSqliteTurns } from './sqlite-turns.ts';
-import type { BeginOutcome, PathQuery, SessionPath, Store, TurnBegin, TurnCommit } from './store.ts';
+import type {
+  BeginOutcome,
+  CreateOutcome,
+  PathQuery,
+  SessionPath,
+  Store,
+  TurnBegin,
+  TurnCommit,
+} from './store.ts';
 
 /**
  * Opens the store in a file, created with its directory if missing, and brings it up to date. Throws an
@@ -25,8 +36,7 @@ import type { BeginOutcome, PathQuery, SessionPath, Store, TurnBegin, TurnCommit
 export function openSqliteStore(location: string, log?: StoreLog): Store {
   const file = openDatabaseFile(location);
   const writeAheadLog = openWriteAheadLog(file.database, file.path, log);
-  const commits = createGroupCommit(file.database, writeAheadLog.sync);
-  return createStore(file.database, commits, async () => {
+  return createSqliteStore(file.database, createGroupCommit(file.database, writeAheadLog), async () => {
     await writeAheadLog.close();
     file.close();
   });
@@ -36,22 +46,38 @@ export function openSqliteStore(location: string, log?: StoreLog): Store {
 export function openMemoryStore(): Store {
   const database = openDatabase(':memory:');
   migrate(database);
-  return createStore(database, createGroupCommit(database, null), () => Promise.resolve(database.close()));
+  const commits = createGroupCommit(database, null);
+  return createSqliteStore(database, commits, () => Promise.resolve(database.close()));
 }
 
-function createStore(database: Database, commits: GroupCommit, release: () => Promise<void>): Store {
+/**
+ * The store on a database that is up to date.
+ * @param release called last, when nothing is under way any more
+ */
+export function createSqliteStore(
+  database: Database,
+  commits: GroupCommit,
+  release: () => Promise<void>,
+): Store {
   const sessions = createSqliteSessions(database);
   const turns = createSqliteTurns(database);
   const paths = createSqlitePaths(database);
+  const keys = createSqliteKeys(database);
+  const { sweep } = createSqliteSweep(database, sessions.detach);
 
   return {
-    createSession: (session, ended = []) => commits.write(() => createSession(session, ended)),
+    createSession: (session, ended = [], key = null) =>
+      commits.write(() => createSession(session, ended, key)),
     getSession: (owner, sessionId) => readSession(owner, sessionId, toSession),
     listSessions: (query) => commits.read(() => sessions.list(query)),
     updateSession: (owner, sessionId, change, updatedAt) =>
       commits.write(() => sessions.update(owner, sessionId, change, updatedAt)),
     deleteSession: (owner, sessionId) => commits.write(() => sessions.remove(owner, sessionId)),
-    beginTurn: (begin) => commits.write(() => beginTurn(begin)),
+    beginTurn: (begin) =>
+      commits.write(
+        () => beginTurn(begin),
+        (outcome) => undoBegin(begin, outcome),
+      ),
     commitTurn: (commit) => commits.write(() => commitTurn(commit)),
     getTurn: (owner, sessionId, turnId) =>
       readSession(owner, sessionId, ([session]) => turns.get(session, sessionId, turnId)),
@@ -63,6 +89,11 @@ function createStore(database: Database, commits: GroupCommit, release: () => Pr
       ),
     readPath: (query) => readSession(query.owner, query.sessionId, (row) => readPath(row, query)),
     failInterrupted: (error, completedAt) => commits.write(() => turns.failRunning(error, completedAt)),
+    async sweep(now, idleBefore) {
+      const { sessions: count, more, remember } = await commits.write(() => sweep(now, idleBefore));
+      remember();
+      return { sessions: count, more };
+    },
     ping: () => commits.write(probe),
     async close() {
       await commits.close();
@@ -70,53 +101,76 @@ function createStore(database: Database, commits: GroupCommit, release: () => Pr
     },
   };
 
-  function createSession(session: Session, ended: readonly Turn[]): void {
+  function createSession(session: Session, ended: readonly Turn[], key: RequestKey | null): CreateOutcome {
     if (session.headTurnId !== (ended.at(-1)?.id ?? null)) {
       throw new Error(`The head of session ${session.id} must be the last of its turns.`);
     }
+    const known = key && keys.sessionOf(session.owner, key, session.createdAt);
+    if (known)
+      return known.matches ? { kind: 'replay', session: toSession(known.row) } : { kind: 'key_reused' };
     const sequence = sessions.insert(session);
     const head = turns.append(sequence, ended);
-    if (head !== null) sessions.moveHead(sequence, head, session.updatedAt);
+    if (head !== null) sessions.moveHead(sequence, head, session.servedBy, session.updatedAt);
+    if (key !== null) keys.rememberSession(session.owner, key, sequence);
+    return { kind: 'created' };
   }
 
-  function beginTurn({
-    owner,
-    sessionId,
-    turnId,
-    parentTurnId,
-    input,
-    createdAt,
-    reach,
-  }: TurnBegin): BeginOutcome {
+  function beginTurn(begin: TurnBegin): BeginOutcome {
+    const { owner, sessionId, turnId, parentTurnId, input, createdAt, reach, key } = begin;
     const row = sessions.find(owner, sessionId);
     if (row === undefined) return { kind: 'missing', what: 'session' };
-    const [session, head] = row;
-    const runningId = turns.runningId(session);
+    const session = toSession(row);
+    if (isExpired(session, createdAt)) return { kind: 'missing', what: 'session' };
+    const [sequence, head] = row;
+    const known = key && keyedTurn(sequence, sessionId, key, createdAt);
+    if (known) return known;
+    const runningId = turns.runningId(sequence);
     if (runningId !== undefined) return { kind: 'busy', turnId: runningId };
     const parent =
-      parentTurnId === undefined ? turns.withSequence(head) : turns.withId(session, parentTurnId);
+      parentTurnId === undefined ? turns.withSequence(head) : turns.withId(sequence, parentTurnId);
     if (parent === undefined) return { kind: 'missing', what: 'parent' };
-    if (parent !== null && !joinsConversation(parent.status)) return { kind: 'unusable_parent' };
-    const fence = turns.begin(session, parent, { id: turnId, input, createdAt });
-    const settings = toSession(row);
-    const path = paths.read(parent, reach, settings);
-    return { kind: 'begun', session: settings, path, parentId: parent?.id ?? null, fence };
+    if (parent !== null && !parent.joined) return { kind: 'unusable_parent' };
+    if (begin.onlyReplay) return { kind: 'busy', turnId: null };
+    const fence = turns.begin(sequence, parent, { id: turnId, input, createdAt });
+    if (key !== null) keys.rememberTurn(sequence, key, fence);
+    const path = paths.read(parent, reach, session);
+    return { kind: 'begun', session, path, parentId: parent?.id ?? null, fence };
+  }
+
+  /** What a key answers that has been used; null if a turn is to begin under it. */
+  function keyedTurn(
+    session: number,
+    sessionId: string,
+    key: RequestKey,
+    now: number,
+  ): Extract<BeginOutcome, { kind: 'replay' | 'key_reused' }> | null {
+    const known = keys.turnOf(session, key, now);
+    if (known === undefined) return null;
+    if (!known.matches) return { kind: 'key_reused' };
+    const turn = known.status === 'failed' ? null : turns.get(session, sessionId, known.turnId);
+    return turn && { kind: 'replay', turn };
+  }
+
+  /** A turn whose beginning was called a failure must not keep its session busy, nor its key. */
+  function undoBegin({ sessionId, turnId, key }: TurnBegin, outcome: BeginOutcome): void {
+    if (outcome.kind !== 'begun') return;
+    const session = turns.withdraw({ sessionId, turnId, fence: outcome.fence });
+    if (session !== null && key !== null) keys.forgetTurn(session, key);
   }
 
   function commitTurn(commit: TurnCommit): boolean {
     const held = turns.held(commit);
     if (held === undefined) return false;
-    const { status, completedAt } = commit.outcome;
-    turns.finish(held.session, held.turn, commit.outcome);
-    if (joinsConversation(status)) sessions.moveHead(held.session, held.turn, completedAt);
+    const { outcome } = commit;
+    const joined = turns.finish(held.session, held.turn, outcome);
+    if (joined) sessions.moveHead(held.session, held.turn, servedBy(outcome), outcome.completedAt);
     return true;
   }
 
   function readPath(row: SessionRow, { turnId, reach }: PathQuery): SessionPath {
     const session = toSession(row);
     const end = turnId === undefined ? turns.withSequence(row[1]) : turns.withId(row[0], turnId);
-    const usable = end && joinsConversation(end.status) ? end : null;
-    return { session, path: paths.read(usable, reach, session) };
+    return { session, path: paths.read(end?.joined ? end : null, reach, session) };
   }
 
   /** Reads on a session; null if the owner has none of that id. */

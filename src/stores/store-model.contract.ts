@@ -19,6 +19,7 @@ import {
   opened,
   RESTARTED,
   reasoning,
+  SERVED,
   sampleBegin,
   sampleOutcome,
   sampleSession,
@@ -28,6 +29,8 @@ interface ModelSession {
   session: Session;
   turns: Turn[];
   running: { turnId: string; fence: number } | null;
+  /** By its text, the turn that a key stands for and the fingerprint. */
+  keys: Map<string, { turn: Turn; fingerprint: string }>;
 }
 
 const UNFINISHED = {
@@ -40,6 +43,8 @@ const UNFINISHED = {
   attempts: [],
   usage: null,
   error: null,
+  seenPlaces: 0,
+  trace: null,
   completedAt: null,
 } as const;
 
@@ -47,6 +52,7 @@ const UNFINISHED = {
 const step = fc.oneof(
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('create' as const) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('crash' as const) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('sweep' as const) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('delete' as const), session: fc.nat(9) }) },
   {
     weight: 20,
@@ -60,6 +66,10 @@ const step = fc.oneof(
         { weight: 2, arbitrary: fc.nat(99) },
       ),
       places: fc.nat(12),
+      key: fc.option(
+        fc.record({ value: fc.constantFrom('k', 'l'), fingerprint: fc.constantFrom('f', 'f', 'f', 'g') }),
+      ),
+      onlyReplay: fc.integer({ min: 0, max: 9 }).map((number) => number === 0),
     }),
   },
   {
@@ -103,10 +113,15 @@ async function play(store: Store, model: ModelSession[], step: Step): Promise<vo
   if (step.kind === 'create') {
     const session = sampleSession();
     await store.createSession(session);
-    model.push({ session, turns: [], running: null });
+    model.push({ session, turns: [], running: null, keys: new Map() });
     return;
   }
   if (step.kind === 'crash') return playCrash(store, model);
+  if (step.kind === 'sweep') {
+    // No session of the model expires or is old: only what deleted ones have left goes.
+    assert.equal((await store.sweep(6000, 1000)).sessions, 0);
+    return;
+  }
   const chosen = model[step.session % Math.max(model.length, 1)];
   if (chosen === undefined) return;
   if (step.kind === 'delete') {
@@ -140,21 +155,32 @@ async function playBegin(
   const named =
     typeof step.parent === 'number' ? turns[step.parent % Math.max(turns.length, 1)]?.id : step.parent;
   const reach = { places: step.places, defaultPlaces: 1, taken: 1 };
-  const request = sampleBegin(session, { parentTurnId: named, reach });
+  const key = step.key && { ...step.key, expiresAt: 100_000 };
+  const { onlyReplay } = step;
+  const request = sampleBegin(session, { parentTurnId: named, reach, key, onlyReplay });
   const outcome = await store.beginTurn(request);
+  const known = chosen.keys.get(key?.value ?? '');
   const parentId = named === undefined ? session.headTurnId : named;
   const parent = turns.find((turn) => turn.id === parentId);
-  if (running !== null) {
+  if (known && known.fingerprint !== key?.fingerprint) {
+    assert.deepEqual(outcome, { kind: 'key_reused' });
+  } else if (known && known.turn.status !== 'failed') {
+    assert.deepEqual(outcome, { kind: 'replay', turn: known.turn });
+  } else if (running !== null) {
     assert.deepEqual(outcome, { kind: 'busy', turnId: running.turnId });
-  } else if (parent && !joinsConversation(parent.status)) {
+  } else if (parent && !joinsConversation(parent)) {
     assert.deepEqual(outcome, { kind: 'unusable_parent' });
+  } else if (onlyReplay) {
+    assert.deepEqual(outcome, { kind: 'busy', turnId: null });
   } else {
     assert.equal(outcome.kind, 'begun');
     if (outcome.kind !== 'begun') return;
     assert.deepEqual([outcome.session, outcome.parentId], [session, parentId]);
     assert.deepEqual(ids(outcome.path), expectedPath(turns, parentId, step.places - 1));
     const { turnId: id, input, createdAt } = request;
-    turns.push({ ...UNFINISHED, id, sessionId: session.id, parentId, input, createdAt });
+    const turn: Turn = { ...UNFINISHED, id, sessionId: session.id, parentId, input, createdAt };
+    turns.push(turn);
+    if (key !== null) chosen.keys.set(key.value, { turn, fingerprint: key.fingerprint });
     chosen.running = { turnId: id, fence: outcome.fence };
   }
 }
@@ -172,7 +198,9 @@ async function playCommit(
   assert.equal(held, running !== null);
   if (running === null) return;
   const turn = Object.assign(chosen.turns.at(-1)!, outcome);
-  if (joinsConversation(turn.status)) chosen.session = { ...session, headTurnId: turn.id, updatedAt: 5000 };
+  if (joinsConversation(turn)) {
+    chosen.session = { ...session, headTurnId: turn.id, servedBy: SERVED, updatedAt: 5000 };
+  }
   chosen.running = null;
   assert.deepEqual(await store.getTurn(OWNER, session.id, turn.id), turn);
 }

@@ -4,14 +4,17 @@ import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { newId, newItemId } from '../conversation/id.ts';
 import type { MessageItem, ReasoningItem } from '../conversation/item.ts';
+import type { RequestKey } from '../conversation/request-key.ts';
 import type { Session } from '../conversation/session.ts';
-import type { Turn, TurnError, TurnOutcome } from '../conversation/turn.ts';
+import type { ServedBy, Turn, TurnError, TurnOutcome } from '../conversation/turn.ts';
 import type { BeginOutcome, Reach, Store, TurnBegin } from './store.ts';
 
 /** Opens a new, empty store. What it leaves behind is removed with `context.after`. */
 export type OpenStore = (context: TestContext) => Promise<Store>;
 
 export const OWNER = 'client-1';
+/** Who answers in `sampleOutcome`. */
+export const SERVED: ServedBy = { provider: 'openai', model: 'gpt' };
 export const WHOLE_PATH: Reach = { places: 1_000_000, defaultPlaces: 1, taken: 0 };
 export const RESTARTED: TurnError = {
   code: 'server_restarted',
@@ -31,7 +34,9 @@ export function sampleSession(change: Partial<Session> = {}): Session {
     maxContextTokens: 4000,
     instructions: 'Be brief.',
     metadata: {},
+    ttlSeconds: null,
     headTurnId: null,
+    servedBy: null,
     createdAt: 1000,
     updatedAt: 1000,
     ...change,
@@ -83,6 +88,12 @@ export function sampleOutcome(change: Partial<TurnOutcome> = {}): TurnOutcome {
       cost: 0.25,
     },
     error: null,
+    seenPlaces: 4,
+    trace: [
+      { kind: 'message', lengths: [5] },
+      { kind: 'restart', reason: 'stalled', message: 'Hello', reasoning: '' },
+      { kind: 'message', lengths: [6, 6] },
+    ],
     completedAt: 3000,
     ...change,
   };
@@ -113,8 +124,15 @@ export function sampleBegin(session: Session, change: Partial<TurnBegin> = {}): 
     input: [userMessage()],
     createdAt: 2000,
     reach: WHOLE_PATH,
+    key: null,
+    onlyReplay: false,
     ...change,
   };
+}
+
+/** A key of its own, which expires at 100,000. */
+export function sampleKey(change: Partial<RequestKey> = {}): RequestKey {
+  return { value: newId(), fingerprint: 'f1', expiresAt: 100_000, ...change };
 }
 
 export type Begun = Extract<BeginOutcome, { kind: 'begun' }>;
@@ -162,6 +180,15 @@ export function ids(elements: readonly { id: string }[]): string[] {
 /** Asserts that the promise rejects with an `AppError` of this code. */
 export async function rejectsWith(promise: Promise<unknown>, code: string): Promise<void> {
   await assert.rejects(promise, { name: 'AppError', code });
+}
+
+/** Sweeps until there is nothing more; returns the number of sessions removed. */
+export async function sweepAll(store: Store, now: number, idleBefore: number | null = null): Promise<number> {
+  for (let sessions = 0; ; ) {
+    const swept = await store.sweep(now, idleBefore);
+    sessions += swept.sessions;
+    if (!swept.more) return sessions;
+  }
 }
 
 /** Walks a list to its end, page by page. */

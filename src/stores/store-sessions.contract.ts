@@ -13,10 +13,13 @@ import {
   OWNER,
   opened,
   rejectsWith,
+  runTurn,
+  SERVED,
   sampleBegin,
   sampleOutcome,
   sampleSession,
   sampleTurns,
+  sweepAll,
   userMessage,
   WHOLE_PATH,
 } from './store-samples.contract.ts';
@@ -171,6 +174,27 @@ export function describeSessions(open: OpenStore): void {
     assert.equal(await store.updateSession(OWNER, newId(), { title: 'x' }, 1), null);
   });
 
+  test('who served the head is known until the choice is changed or another serves', async (context) => {
+    await using store = await opened(open, context);
+    const session = await createdSession(store, { servedBy: { provider: 'a', model: 'b/c' } });
+    const servedBy = async () => (await store.getSession(OWNER, session.id))!.servedBy;
+    assert.deepEqual(await servedBy(), { provider: 'a', model: 'b/c' });
+    await runTurn(store, session);
+    assert.deepEqual(await servedBy(), SERVED);
+    // Another setting leaves it; a turn that does not join, too.
+    await store.updateSession(OWNER, session.id, { title: 'x' }, 3100);
+    const other = { ...sampleOutcome().attempts[0]!, provider: 'other' };
+    await runTurn(store, session, { outcome: { status: 'failed', attempts: [other] } });
+    assert.deepEqual(await servedBy(), SERVED);
+    const changed = await store.updateSession(OWNER, session.id, { model: 'm', servedBy: null }, 3200);
+    assert.deepEqual([changed!.servedBy, changed!.model, await servedBy()], [null, 'm', null]);
+    const attempts = [other, { ...other, provider: 'third', status: 'failed' as const }];
+    await runTurn(store, session, { outcome: { attempts } });
+    assert.deepEqual(await servedBy(), { provider: 'other', model: 'gpt' });
+    await runTurn(store, session, { outcome: { attempts: [] } });
+    assert.equal(await servedBy(), null);
+  });
+
   test('a session is deleted with its turns, a running one included', async (context) => {
     await using store = await opened(open, context);
     const session = await createdSession(store, { metadata: { a: '1' } });
@@ -182,7 +206,8 @@ export function describeSessions(open: OpenStore): void {
     assert.deepEqual((await store.listSessions(query({ metadata: { a: '1' } }))).data, []);
     const commit = { sessionId: session.id, turnId, fence, outcome: sampleOutcome() };
     assert.equal(await store.commitTurn(commit), false);
-    // Nothing is left of it: the same ids can be stored again.
+    // Once it is swept nothing is left of it: the same ids can be stored again.
+    await sweepAll(store, 3000);
     await store.createSession(session);
     await begin(store, session, { turnId });
   });

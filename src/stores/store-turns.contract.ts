@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { newId } from '../conversation/id.ts';
-import type { Item } from '../conversation/item.ts';
+import { type Item, takesPlace } from '../conversation/item.ts';
 import type { FinalStatus } from '../conversation/turn.ts';
 import {
   allPages,
@@ -18,9 +18,11 @@ import {
   reasoning,
   rejectsWith,
   runTurn,
+  SERVED,
   sampleBegin,
   sampleOutcome,
   userMessage,
+  WHOLE_PATH,
 } from './store-samples.contract.ts';
 
 export function describeTurns(open: OpenStore): void {
@@ -45,6 +47,8 @@ export function describeTurns(open: OpenStore): void {
       attempts: [],
       usage: null,
       error: null,
+      seenPlaces: 0,
+      trace: null,
       createdAt: 2222,
       completedAt: null,
     });
@@ -65,7 +69,7 @@ export function describeTurns(open: OpenStore): void {
       createdAt: 2000,
     });
     const after = await store.getSession(OWNER, session.id);
-    assert.deepEqual(after, { ...session, headTurnId: first, updatedAt: 3333 });
+    assert.deepEqual(after, { ...session, headTurnId: first, servedBy: SERVED, updatedAt: 3333 });
     const second = await begin(store, session);
     assert.equal(second.parentId, first);
     assert.deepEqual(second.session, after);
@@ -95,26 +99,31 @@ export function describeTurns(open: OpenStore): void {
     assert.deepEqual([path[0]!.input, path[0]!.output], [input, output]);
   });
 
-  const joining: readonly [FinalStatus, boolean][] = [
-    ['completed', true],
-    ['incomplete', true],
-    ['failed', false],
-    ['cancelled', false],
+  const text = [reasoning(), answerMessage()];
+  const joining: readonly [FinalStatus, boolean, Item[], string][] = [
+    ['completed', true, text, ''],
+    ['completed', true, [], ' without output'],
+    ['incomplete', true, text, ''],
+    ['failed', false, text, ''],
+    ['cancelled', true, text, ' with text'],
+    ['cancelled', false, [reasoning()], ' before its text'],
   ];
-  for (const [status, joins] of joining) {
-    test(`a turn that ends ${status} ${joins ? 'joins' : 'does not join'} the conversation`, async (context) => {
+  for (const [status, joins, output, how] of joining) {
+    test(`a turn that ends ${status}${how} ${joins ? 'joins' : 'does not join'} the conversation`, async (context) => {
       await using store = await opened(open, context);
       const session = await createdSession(store);
       const first = await runTurn(store, session);
       const before = await store.getSession(OWNER, session.id);
-      const outcome = sampleOutcome({ status, error: RESTARTED, usage: null, completedAt: 4000 });
+      const outcome = sampleOutcome({ status, output, error: RESTARTED, usage: null, completedAt: 4000 });
       const second = await runTurn(store, session, { outcome });
       const { headTurnId, updatedAt } = (await store.getSession(OWNER, session.id))!;
       assert.deepEqual([headTurnId, updatedAt], joins ? [second, 4000] : [first, before!.updatedAt]);
       const turn = await store.getTurn(OWNER, session.id, second);
       assert.deepEqual([turn!.status, turn!.error, turn!.output], [status, RESTARTED, outcome.output]);
       const items = await store.listItems(OWNER, session.id, { limit: 9, after: null, order: 'asc' });
-      assert.equal(items!.data.length, joins ? 4 : 2);
+      assert.equal(items!.data.length, joins ? 3 + output.filter(takesPlace).length : 2);
+      const query = { owner: OWNER, sessionId: session.id, turnId: second, reach: WHOLE_PATH };
+      assert.deepEqual(ids((await store.readPath(query))!.path), joins ? [second, first] : []);
       // The session is free, and only what joins can be followed.
       const next = await store.beginTurn(sampleBegin(session, { parentTurnId: second }));
       assert.equal(next.kind, joins ? 'begun' : 'unusable_parent');
@@ -203,6 +212,7 @@ export function describeTurns(open: OpenStore): void {
       [turn!.status, turn!.error, turn!.completedAt, turn!.input, turn!.output, turn!.attempts],
       ['failed', RESTARTED, 5000, input, [], []],
     );
+    assert.deepEqual([turn!.trace, turn!.seenPlaces], [null, 0]);
     assert.equal((await store.getTurn(OWNER, session.id, done))!.status, 'completed');
     assert.equal((await store.getSession(OWNER, session.id))!.headTurnId, done);
     const { turnId, fence } = left;

@@ -4,10 +4,12 @@
  */
 
 import { describe } from 'node:test';
+import { describeKeys } from './store-keys.contract.ts';
 import { describeModel } from './store-model.contract.ts';
 import { describePaths } from './store-paths.contract.ts';
 import type { OpenStore } from './store-samples.contract.ts';
 import { describeSessions } from './store-sessions.contract.ts';
+import { describeSweep } from './store-sweep.contract.ts';
 import { describeTurns } from './store-turns.contract.ts';
 
 export function describeStore(name: string, open: OpenStore): void {
@@ -15,6 +17,8 @@ export function describeStore(name: string, open: OpenStore): void {
     describeSessions(open);
     describeTurns(open);
     describePaths(open);
+    describeKeys(open);
+    describeSweep(open);
     describeModel(open);
   });
 }
