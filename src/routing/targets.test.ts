@@ -2,9 +2,15 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { AppError } from '../errors.ts';
 import type { Provider, Providers } from '../providers/provider.ts';
-import { createTargetSelection, type SessionChoice } from './targets.ts';
+import type { NamedRoute } from './named-route.ts';
+import {
+  createTargetSelection,
+  type RouteTarget,
+  type SessionChoice,
+  type TargetSelectionOptions,
+} from './targets.ts';
 
-const openai = provider('openai', { defaultModel: 'gpt' });
+const openai = provider('openai', { defaultModel: 'gpt', contextTokens: 1000 });
 const openrouter = provider('openrouter', { defaultModel: 'openrouter/auto', modelsHaveSlashes: true });
 const local = provider('local', { defaultModel: null });
 const all = [openai, openrouter, local];
@@ -19,15 +25,22 @@ const providers: Providers = {
   close: async () => undefined,
 };
 
-const nothing: SessionChoice = { provider: null, model: null, fallbackProviders: null };
+const nothing: SessionChoice = { provider: null, model: null, fallbackProviders: null, servedBy: null };
+const usual: TargetSelectionOptions = {
+  providers,
+  fallbacks: [],
+  routes: [],
+  isHealthy: () => true,
+  random: () => 0,
+};
 
 /** The targets as `provider:model:source`. */
 function select(
   request: Partial<SessionChoice>,
   session: Partial<SessionChoice>,
-  server: string[] = [],
+  server: Partial<TargetSelectionOptions> = {},
 ): string[] {
-  const selection = createTargetSelection(providers, server);
+  const selection = createTargetSelection({ ...usual, ...server });
   const targets = selection.select({ ...nothing, ...request }, { ...nothing, ...session });
   return targets.map(({ provider, model, source }) => `${provider.name}:${model}:${source}`);
 }
@@ -72,7 +85,7 @@ describe('the chosen target', () => {
 
 describe('fallbacks', () => {
   it('follow in order: the session’s list, else the server’s', () => {
-    const server = ['openrouter', 'local/llama'];
+    const server = { fallbacks: ['openrouter', 'local/llama'] };
     assert.deepEqual(select({}, {}, server), [
       'openai:gpt:default',
       'openrouter:openrouter/auto:fallback',
@@ -100,8 +113,150 @@ describe('fallbacks', () => {
   });
 });
 
+describe('what a target takes', () => {
+  it('is known of a provider’s default model, where the operator says it', () => {
+    const { select } = createTargetSelection({ ...usual, fallbacks: ['openai/small', 'openrouter'] });
+    const tokens = select(nothing, nothing).map(({ contextTokens }) => contextTokens);
+    assert.deepEqual(tokens, [1000, null, null]);
+  });
+
+  it('is known of a route’s target, or else of its provider', () => {
+    const routes = [
+      route('fast', ['openai', null], ['openai', 'small'], ['local', 'llama', { contextTokens: 5 }]),
+    ];
+    const { select } = createTargetSelection({ ...usual, routes });
+    const tokens = select({ provider: null, model: 'fast' }, nothing).map(
+      ({ contextTokens }) => contextTokens,
+    );
+    assert.deepEqual(tokens, [1000, null, 5]);
+  });
+});
+
+describe('the target that served last', () => {
+  const server = { fallbacks: ['openrouter', 'local/llama'] };
+  const servedBy = { provider: 'local', model: 'llama' };
+
+  it('is the first one of those there are', () => {
+    assert.deepEqual(select({}, { servedBy }, server), [
+      'local:llama:fallback',
+      'openai:gpt:default',
+      'openrouter:openrouter/auto:fallback',
+    ]);
+  });
+
+  it('is not while it is out of service', () => {
+    const asked: object[] = [];
+    const isHealthy = (target: object) => asked.push(target) === 0;
+    assert.equal(select({}, { servedBy }, { ...server, isHealthy })[0], 'openai:gpt:default');
+    assert.deepEqual(asked, [servedBy]);
+  });
+
+  it('is not added where it is none of the targets any more', () => {
+    const expected = select({}, {}, server);
+    assert.deepEqual(select({}, { servedBy: { provider: 'local', model: 'other' } }, server), expected);
+    assert.deepEqual(select({}, { servedBy: { provider: 'gone', model: 'llama' } }, server), expected);
+  });
+
+  it('is overruled by a request that names somebody', () => {
+    assert.equal(select({ provider: 'openai' }, { servedBy }, server)[0], 'openai:gpt:override');
+    assert.equal(select({ model: 'o1' }, { servedBy }, server)[0], 'openai:o1:override');
+  });
+});
+
+describe('a named route', () => {
+  const plain = route('fast', ['local', 'llama'], ['openai', null]);
+  const server = { routes: [plain], fallbacks: ['openrouter'] };
+
+  it('stands where a model is named: by the request, else by the session', () => {
+    assert.deepEqual(select({ model: 'fast' }, {}, server), ['local:llama:override', 'openai:gpt:fallback']);
+    assert.deepEqual(select({}, { model: 'fast' }, server), ['local:llama:session', 'openai:gpt:fallback']);
+  });
+
+  it('is its own list: other fallbacks do not follow it', () => {
+    const session = { model: 'fast', fallbackProviders: ['openrouter'] };
+    assert.equal(select({}, session, server).length, 2);
+  });
+
+  it('is a model’s name beside a provider', () => {
+    assert.equal(select({ provider: 'openai', model: 'fast' }, {}, server)[0], 'openai:fast:override');
+    assert.equal(select({}, { provider: 'openai', model: 'fast' }, server)[0], 'openai:fast:session');
+  });
+
+  it('of the session is overruled by the request, and inherited by nobody', () => {
+    const session = { model: 'fast' };
+    assert.equal(select({ provider: 'openai' }, session, server)[0], 'openai:gpt:override');
+    assert.equal(select({ model: 'o1' }, session, server)[0], 'openai:o1:override');
+  });
+
+  it('begins with the target that served last', () => {
+    const servedBy = { provider: 'openai', model: 'gpt' };
+    const expected = ['openai:gpt:session', 'local:llama:fallback'];
+    assert.deepEqual(select({}, { model: 'fast', servedBy }, server), expected);
+    const out = { ...server, isHealthy: () => false };
+    assert.equal(select({}, { model: 'fast', servedBy }, out)[0], 'local:llama:session');
+  });
+
+  it('is refused at the start where it cannot be asked', () => {
+    const created = (target: [string, string | null]) => () =>
+      createTargetSelection({ ...usual, routes: [route('bad', target)] });
+    assert.throws(created(['nobody', 'm']), isError('provider_not_found'));
+    assert.throws(created(['local', null]), isError('model_required'));
+  });
+});
+
+describe('the weights of a route', () => {
+  const [one, two, three] = ['one', 'two', 'three'].map((model) => `local:${model}`);
+  const weighted = (...weights: (number | null)[]) =>
+    route(
+      'w',
+      ...(['one', 'two', 'three'] as const).map((model, index) => entry('local', model, weights[index])),
+    );
+
+  /** The order of the targets when this number is drawn. */
+  function order(drawn: number, ...weights: (number | null)[]): string[] {
+    const chosen = select({ model: 'w' }, {}, { routes: [weighted(...weights)], random: () => drawn });
+    return chosen.map((text) => text.split(':').slice(0, 2).join(':'));
+  }
+
+  it('draw the first target, each as often as its share says', () => {
+    const first = Array.from({ length: 100 }, (_, index) => order(index / 100, 1, 2, 1)[0]);
+    const count = (name: string | undefined) => first.filter((drawn) => drawn === name).length;
+    assert.deepEqual([count(one), count(two), count(three)], [25, 50, 25]);
+  });
+
+  it('leave the others as they stand', () => {
+    assert.deepEqual(order(0.9, 1, 1, 1), [three, one, two]);
+    assert.deepEqual(order(0.5, 1, 1, 1), [two, one, three]);
+    assert.deepEqual(order(0, 1, 1, 1), [one, two, three]);
+  });
+
+  it('of nothing are never drawn first', () => {
+    for (const drawn of [0, 0.5, 0.999_999]) {
+      assert.deepEqual(order(drawn, 0, 1, null), [two, one, three]);
+    }
+  });
+
+  it('leave the order alone where there are none', () => {
+    for (const drawn of [0, 0.999_999]) {
+      assert.deepEqual(order(drawn, null, null, null), [one, two, three]);
+      assert.deepEqual(order(drawn, 0, 0, 0), [one, two, three]);
+    }
+  });
+
+  it('are drawn anew for each turn', () => {
+    const numbers = [0.9, 0.1];
+    const { select } = createTargetSelection({
+      ...usual,
+      routes: [weighted(1, 1, 1)],
+      random: () => numbers.shift() ?? assert.fail('drawn too often'),
+    });
+    const models = [0, 1].map(() => select({ provider: null, model: 'w' }, nothing)[0].model);
+    assert.deepEqual(models, ['three', 'one']);
+  });
+});
+
 describe('check', () => {
-  const { check } = createTargetSelection(providers, []);
+  const { check } = createTargetSelection(usual);
   it('refuses names that nobody has', () => {
     assert.throws(() => check({ provider: 'nobody' }), isError('provider_not_found'));
     assert.throws(() => check({ fallbackProviders: ['openai', 'nobody'] }), isError('provider_not_found'));
@@ -118,6 +273,7 @@ function provider(name: string, some: Partial<Provider>): Provider {
     models: [],
     modelsHaveSlashes: false,
     contextTokens: null,
+    continuation: 'none',
     stream: () => assert.fail('nobody is asked'),
     close: async () => undefined,
     ...some,
@@ -126,4 +282,21 @@ function provider(name: string, some: Partial<Provider>): Provider {
 
 function isError(code: string): (error: unknown) => boolean {
   return (error) => error instanceof AppError && error.code === code;
+}
+
+type Entry = readonly [provider: string, model: string | null, more?: Partial<RouteTarget>];
+
+function entry(provider: string, model: string, weight: number | null = null): Entry {
+  return [provider, model, { weight }];
+}
+
+function route(name: string, ...entries: readonly Entry[]): NamedRoute<RouteTarget> {
+  const targets = entries.map(([provider, model, more]) => ({
+    provider,
+    model,
+    weight: null,
+    contextTokens: null,
+    ...more,
+  }));
+  return { name, targets };
 }

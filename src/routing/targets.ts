@@ -1,18 +1,14 @@
 /**
- * Which targets a turn tries, in which order: the chosen one first, then the fallbacks. The choice is made by
- * the request, else the session, else the server; a model may be written `provider/model`.
+ * Which targets a turn tries, in which order. The choice is made by the request, else the session, else the
+ * server; a model may be written `provider/model`, and may be the name of a route. A session stays with the target
+ * that served it last, as long as that is healthy: its prompt is in that target's cache.
  */
 
-import type { ProviderSource } from '../conversation/turn.ts';
+import type { ProviderSource, ServedBy } from '../conversation/turn.ts';
 import { AppError } from '../errors.ts';
 import type { Provider, Providers } from '../providers/provider.ts';
-
-export interface Target {
-  provider: Provider;
-  model: string;
-  /** Why this target: what chose it, or that another failed. */
-  source: ProviderSource;
-}
+import { type NamedRoute, orderOf, type WeightedTarget } from './named-route.ts';
+import type { Target, Targets } from './target.ts';
 
 /** What a request or a session says about who should answer. */
 export interface Choice {
@@ -22,10 +18,9 @@ export interface Choice {
 
 export interface SessionChoice extends Choice {
   fallbackProviders: readonly string[] | null;
+  /** The target that answered last, unless the choice was changed since. */
+  servedBy: ServedBy | null;
 }
-
-/** The route of a turn, made of its targets in order. The first is the chosen one. */
-export type Targets = readonly [Target, ...Target[]];
 
 export interface TargetSelection {
   /**
@@ -37,29 +32,80 @@ export interface TargetSelection {
   check(choice: Partial<SessionChoice>): void;
 }
 
-/**
- * @param providers the configured providers
- * @param serverFallbacks names (or `provider/model`) tried where a session has no list of its own
- */
-export function createTargetSelection(
-  providers: Providers,
-  serverFallbacks: readonly string[],
-): TargetSelection {
+/** A target of a named route, as the operator wrote it. */
+export interface RouteTarget extends WeightedTarget {
+  provider: string;
+  /** Null = the provider's default. */
+  model: string | null;
+  contextTokens: number | null;
+}
+
+export interface TargetSelectionOptions {
+  providers: Providers;
+  /** Names (or `provider/model`) tried where a session has no list of its own. */
+  fallbacks: readonly string[];
+  routes: readonly NamedRoute<RouteTarget>[];
+  /** Whether requests are sent to the target at the moment. */
+  isHealthy(target: ServedBy): boolean;
+  /** Between 0 and 1, for the weights of routes. */
+  random: () => number;
+}
+
+/** Throws `provider_not_found` or `model_required` for a route that cannot be asked. */
+export function createTargetSelection(options: TargetSelectionOptions): TargetSelection {
+  const { providers, fallbacks, isHealthy, random } = options;
+  const routes = new Map(
+    options.routes.map(({ name, targets }) => [
+      name,
+      { name, targets: targets.map((one) => ({ ...routeTarget(one), weight: one.weight })) },
+    ]),
+  );
   return { select, check };
 
   function select(request: Choice, session: SessionChoice): Targets {
-    const chosen = choose(request, session);
+    const route = routed(request, session);
+    if (route !== null) return route;
+    const targets = withFallbacks(choose(request, session), session);
+    return isNamed(request) ? targets : lastServedFirst(targets, session.servedBy);
+  }
+
+  /** The targets of the route that the request or the session names; null if neither does. */
+  function routed(request: Choice, session: SessionChoice): Targets | null {
+    const requested = routeOf(request);
+    const route = requested ?? (isNamed(request) ? undefined : routeOf(session));
+    if (route === undefined) return null;
+    const source: ProviderSource = requested === undefined ? 'session' : 'override';
+    const [first, ...others] = lastServedFirst(orderOf(route, random), session.servedBy);
+    if (first === undefined) throw new Error(`the route ${route.name} has no target`);
+    return [{ ...first, source }, ...others.map((other): Target => ({ ...other, source: 'fallback' }))];
+  }
+
+  /** A route stands where a model is named; a model beside a provider is that provider's. */
+  function routeOf({ provider, model }: Choice) {
+    return provider === null && model !== null ? routes.get(model) : undefined;
+  }
+
+  function routeTarget({ provider: name, model, contextTokens }: RouteTarget): Target {
+    const one = target(providers.get(name), model, 'fallback');
+    return { ...one, contextTokens: contextTokens ?? one.contextTokens };
+  }
+
+  function withFallbacks(chosen: Target, session: SessionChoice): Targets {
     const targets: [Target, ...Target[]] = [chosen];
-    for (const text of session.fallbackProviders ?? serverFallbacks) {
+    for (const text of session.fallbackProviders ?? fallbacks) {
       const { provider, model } = parse(text);
-      if (
-        targets.some((target) => target.provider === provider && (model ?? target.model) === target.model)
-      ) {
-        continue;
-      }
-      targets.push(target(provider, model, 'fallback'));
+      const isThere = targets.some((one) => one.provider === provider && (model ?? one.model) === one.model);
+      if (!isThere) targets.push(target(provider, model, 'fallback'));
     }
     return targets;
+  }
+
+  function lastServedFirst<List extends readonly Target[]>(targets: List, servedBy: ServedBy | null): List {
+    const last = targets.find(
+      ({ provider, model }) => provider.name === servedBy?.provider && model === servedBy.model,
+    );
+    if (servedBy === null || last === undefined || !isHealthy(servedBy)) return targets;
+    return [last, ...targets.filter((one) => one !== last)] as unknown as List;
   }
 
   function choose(request: Choice, session: SessionChoice): Target {
@@ -78,7 +124,7 @@ export function createTargetSelection(
   }
 
   /**
-   * What a choice names, or null if it names nothing. A model without a provider is looked up as
+   * What a choice names, or null if it names nothing, or a route. A model without a provider is looked up as
    * `provider/model`; otherwise it belongs to `usual`, else to the default provider.
    */
   function named(
@@ -86,7 +132,7 @@ export function createTargetSelection(
     usual: Provider | null,
   ): { provider: Provider; model: string | null } | null {
     if (choice.provider !== null) return { provider: providers.get(choice.provider), model: choice.model };
-    if (choice.model === null) return null;
+    if (choice.model === null || routes.has(choice.model)) return null;
     const owner = usual ?? providers.default;
     return owner.modelsHaveSlashes
       ? { provider: owner, model: choice.model }
@@ -114,8 +160,14 @@ export function createTargetSelection(
   }
 }
 
+function isNamed({ provider, model }: Choice): boolean {
+  return provider !== null || model !== null;
+}
+
 function target(provider: Provider, model: string | null, source: ProviderSource): Target {
   const name = model ?? provider.defaultModel;
   if (name === null) throw new AppError('model_required', { provider: provider.name });
-  return { provider, model: name, source };
+  // What the operator declares of a provider's context holds for its default model.
+  const contextTokens = name === provider.defaultModel ? provider.contextTokens : null;
+  return { provider, model: name, source, contextTokens };
 }

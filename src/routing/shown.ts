@@ -1,0 +1,33 @@
+/** What the client has been shown of an answer since it was last told to discard it. */
+
+import type { ProviderEvent } from '../providers/provider.ts';
+
+export interface Shown {
+  add(event: ProviderEvent): void;
+  /** The client was told to discard what there was. */
+  discard(): void;
+  /** Whether the client has anything of an answer. */
+  isEmpty(): boolean;
+  /** The text, if text is all there is to go on from; null if there is none, or a refusal or a call with it. */
+  text(): string | null;
+  /** Whether a call of a tool was passed on, which cannot be taken back. */
+  hasCall(): boolean;
+}
+
+export function createShown(): Shown {
+  let text = '';
+  let kinds = new Set<ProviderEvent['type']>();
+  return {
+    add(event) {
+      kinds.add(event.type);
+      if (event.type === 'text-delta') text += event.text;
+    },
+    discard() {
+      text = '';
+      kinds = new Set();
+    },
+    isEmpty: () => kinds.size === 0,
+    text: () => (text === '' || kinds.has('refusal-delta') || kinds.has('tool-call') ? null : text),
+    hasCall: () => kinds.has('tool-call'),
+  };
+}
