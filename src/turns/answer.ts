@@ -1,10 +1,12 @@
-/** What the model has made so far in a turn: the events of a route, joined to items. */
+/** What the model has made so far in a turn: the events of a route, joined to items, and how they came. */
 
 import { newItemId } from '../conversation/id.ts';
 import type { Item, ItemStatus } from '../conversation/item.ts';
+import type { Trace } from '../conversation/trace.ts';
 import type { Attempt, FinishReason, ProviderSource } from '../conversation/turn.ts';
 import type { Usage } from '../conversation/usage.ts';
 import type { RouteEvent } from '../routing/route.ts';
+import { createTraceRecord } from './trace-record.ts';
 
 export interface Answer {
   add(event: RouteEvent): void;
@@ -20,6 +22,7 @@ export interface Answer {
   attempts(): readonly Attempt[];
   /** Why the model stopped and what it used; null until it has. */
   finish(): { reason: FinishReason; usage: Usage | null } | null;
+  trace(): Trace;
 }
 
 type Piece =
@@ -27,19 +30,31 @@ type Piece =
   | { kind: 'call'; callId: string; name: string; arguments: string };
 
 export function createAnswer(): Answer {
-  const pieces: Piece[] = [];
+  let pieces: Piece[] = [];
   const attempts: Attempt[] = [];
+  const trace = createTraceRecord();
   let target: ReturnType<Answer['target']> = null;
   let finish: ReturnType<Answer['finish']> = null;
-  return { add, items, hasText, target: () => target, attempts: () => attempts, finish: () => finish };
+  return {
+    add,
+    items,
+    hasText,
+    target: () => target,
+    attempts: () => attempts,
+    finish: () => finish,
+    trace: trace.steps,
+  };
 
   function add(event: RouteEvent): void {
     switch (event.type) {
       case 'text-delta':
+        trace.add('message', event.text.length);
         return addText('text', event.text);
       case 'refusal-delta':
+        trace.add('message', event.text.length);
         return addText('refusal', event.text);
       case 'reasoning-delta':
+        trace.add('reasoning', event.text.length);
         return addText('reasoning', event.text);
       case 'tool-call':
         pieces.push({ kind: 'call', callId: event.callId, name: event.name, arguments: event.arguments });
@@ -47,6 +62,10 @@ export function createAnswer(): Answer {
       case 'finish':
         finish = { reason: event.reason, usage: event.usage };
         if (target !== null) target.model = event.model;
+        return;
+      case 'restart':
+        trace.restart(event.reason, said('message'), said('reasoning'));
+        pieces = [];
         return;
       case 'attempt-started':
         target = { provider: event.provider, model: event.model, source: event.source };
@@ -64,6 +83,15 @@ export function createAnswer(): Answer {
     const last = pieces.at(-1);
     if (last?.kind === kind) last.text += text;
     else pieces.push({ kind, text });
+  }
+
+  function said(what: 'message' | 'reasoning'): string {
+    let text = '';
+    for (const piece of pieces) {
+      if (piece.kind !== 'call' && (piece.kind === 'reasoning') === (what === 'reasoning'))
+        text += piece.text;
+    }
+    return text;
   }
 
   function items(status: ItemStatus): Item[] {

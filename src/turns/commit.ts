@@ -14,13 +14,13 @@ const RETRY_MILLISECONDS = 1000;
  * Commits the outcome and returns what is true afterwards: an answer that could not be stored was not given, and
  * the turn has failed. Its session stays taken in the store, so the failure is recorded as soon as the store
  * accepts it, in the background; if the server ends first, the next start does it.
- * @param signal ends the background work
+ * @param closed ends the background work
  */
 export async function commit(
   store: Store,
   { turn, session, fence }: { turn: Turn; session: Session; fence: number },
   outcome: TurnOutcome,
-  signal: AbortSignal,
+  closed: AbortSignal,
 ): Promise<TurnOutcome> {
   const claim = { sessionId: turn.sessionId, turnId: turn.id, fence };
   try {
@@ -35,8 +35,7 @@ export async function commit(
     return failed;
 
     async function recordFailure(): Promise<void> {
-      while (!signal.aborted) {
-        await pause(RETRY_MILLISECONDS, undefined, { ref: false });
+      while (await pauseUnless(closed)) {
         const done = await store.commitTurn({ ...claim, outcome: failed }).then(
           () => true,
           () => false,
@@ -45,4 +44,9 @@ export async function commit(
       }
     }
   }
+}
+
+/** Waits before the next try; false, at once, when there must be none: the store may be closed by then. */
+function pauseUnless(closed: AbortSignal): Promise<boolean> {
+  return pause(RETRY_MILLISECONDS, true, { ref: false, signal: closed }).catch(() => false);
 }

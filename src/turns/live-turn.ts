@@ -1,15 +1,15 @@
 /**
- * A turn while it runs: its numbered events in a bounded log, which any number of followers read at their own
- * pace. Nothing is kept for a follower but its position, so a slow one costs nothing; one that falls behind what
- * the log still holds is told so. The turn itself never waits for a follower.
+ * A turn's numbered events in a log, which any number of followers read at their own pace: bounded while the turn
+ * runs, made again from what was committed once it is over. Nothing is kept for a follower but its position, so a
+ * slow one costs nothing; one that falls behind what the log still holds is told so, and then of the turn's end.
+ * The turn itself never waits for a follower.
  */
 
 import { type EndedTurn, isLast, type TurnEvent } from '../conversation/event.ts';
+import { tracedEvents } from '../conversation/traced-events.ts';
 
 export interface LiveTurn {
   readonly id: string;
-  /** Adds an event under the next number and wakes the followers. */
-  append(event: TurnEvent): void;
   /** Resolves when the turn is over, however it ended; rejects only if its end could not be stored. */
   readonly ended: Promise<EndedTurn>;
   /**
@@ -19,13 +19,19 @@ export interface LiveTurn {
   follow(after: number, wake: () => void): Follower;
 }
 
+/** The log of a turn that runs here. */
+export interface TurnLog extends LiveTurn {
+  /** Adds an event under the next number and wakes the followers. */
+  append(event: TurnEvent): void;
+}
+
 export interface Follower {
   /**
-   * The next event; `expired` once if events were dropped before they were read, after which the reader goes on
-   * with the oldest one that is left; null if there is nothing yet, or nothing more after `over`.
+   * The next event; `expired` once if events were dropped before they were read, after which only the last event
+   * follows; null if there is nothing yet, or nothing more after `over`.
    */
   next(): NumberedEvent | 'expired' | null;
-  /** Whether the last event has been read. */
+  /** Whether nothing follows: the last event has been read, or stands at or before the number asked for. */
   readonly over: boolean;
   close(): void;
 }
@@ -39,66 +45,100 @@ export interface NumberedEvent {
 const EVENT_OVERHEAD_BYTES = 64;
 
 /** @param maxBytes of event text that the log holds; the oldest events are dropped beyond it */
-export function createLiveTurn(id: string, maxBytes: number, ended: Promise<EndedTurn>): LiveTurn {
-  const followers = new Set<() => void>();
-  const log: TurnEvent[] = [];
-  /** Number of the first event in the log. */
-  let first = 0;
+export function createTurnLog(id: string, maxBytes: number, ended: Promise<EndedTurn>): TurnLog {
+  const log = createEvents();
   let bytes = 0;
-  return { id, append, ended, follow };
+  return {
+    id,
+    ended,
+    follow: log.follow,
+    append(event) {
+      bytes += sizeOf(event);
+      log.append(event);
+      // Cut in runs, not one by one: removing from the front of an array moves all that is left.
+      if (bytes > maxBytes) bytes -= log.drop(bytes - maxBytes / 2);
+    },
+  };
+}
+
+/** The same of a turn that is over, from its record. */
+export function replay(ended: EndedTurn): LiveTurn {
+  const log = createEvents();
+  for (const event of tracedEvents(ended)) log.append(event);
+  return { id: ended.turn.id, ended: Promise.resolve(ended), follow };
+
+  function follow(after: number, wake: () => void): Follower {
+    // Nobody knows which numbers a turn had given away when the server died in it.
+    const isLost = ended.turn.trace === null && after > 0;
+    return log.follow(isLost ? BEFORE_ALL : after, wake);
+  }
+}
+
+/** Asks for an event before the first: whoever does has fallen behind. */
+const BEFORE_ALL = -2;
+
+function createEvents() {
+  const followers = new Set<() => void>();
+  const events: TurnEvent[] = [];
+  /** Number of the first event that is kept. */
+  let first = 0;
+  let isEnded = false;
+  return { append, drop, follow };
 
   function append(event: TurnEvent): void {
-    log.push(event);
-    bytes += sizeOf(event);
-    // Cut in runs, not one by one: removing from the front of an array moves all that is left.
-    if (bytes > maxBytes) drop(maxBytes / 2);
+    events.push(event);
+    isEnded = isLast(event);
     for (const wake of followers) wake();
   }
 
-  function drop(target: number): void {
+  /** Drops so many bytes of the oldest events, though never the newest; returns how many it were. */
+  function drop(target: number): number {
+    let bytes = 0;
     let count = 0;
-    while (bytes > target && count < log.length - 1) {
-      const event = log[count];
-      if (event !== undefined) bytes -= sizeOf(event);
+    for (const event of events) {
+      if (bytes >= target || count === events.length - 1) break;
+      bytes += sizeOf(event);
       count += 1;
     }
-    log.splice(0, count);
+    events.splice(0, count);
     first += count;
+    return bytes;
   }
 
   function follow(after: number, wake: () => void): Follower {
     let position = after + 1;
-    let over = false;
-    let idle = true;
+    let hasFallenBehind = false;
+    let hasReadLast = false;
+    let isIdle = true;
     const wakeOnce = () => {
-      if (!idle) return;
-      idle = false;
+      if (!isIdle) return;
+      isIdle = false;
       wake();
     };
     followers.add(wakeOnce);
-    if (position < first + log.length) wakeOnce();
+    if (isEnded || position < first + events.length) wakeOnce();
     return {
       next,
       get over() {
-        return over;
+        return hasReadLast || (isEnded && position >= first + events.length);
       },
       close: () => followers.delete(wakeOnce),
     };
 
     function next(): NumberedEvent | 'expired' | null {
-      if (position < first) {
-        position = first;
+      if (position < first && !hasFallenBehind) {
+        hasFallenBehind = true;
         return 'expired';
       }
-      const event = log[position - first];
-      if (event === undefined) {
-        idle = true;
+      const index = hasFallenBehind ? events.length - 1 : position - first;
+      const event = events[index];
+      if (hasReadLast || event === undefined || (hasFallenBehind && !isLast(event))) {
+        isIdle = true;
         return null;
       }
-      const number = position;
-      position += 1;
-      over = isLast(event);
-      return { number, event };
+      position = first + index + 1;
+      hasReadLast = isLast(event);
+      return { number: first + index, event };
     }
   }
 }

@@ -1,11 +1,16 @@
 /** What a turn came to, from what the model made and what went wrong. */
 
+import type { SeenTurn } from '../conversation/event.ts';
+import { countPlaces } from '../conversation/item.ts';
 import type { FinishReason, TurnOutcome } from '../conversation/turn.ts';
 import { AppError } from '../errors.ts';
 import type { Answer } from './answer.ts';
 
-/** @param failure what ended the turn; null if nothing did, and the answer is what there is */
-export function outcomeOf(answer: Answer, failure: AppError | null): TurnOutcome {
+/**
+ * @param seen the turns that the model saw
+ * @param failure what ended the turn; null if nothing did, and the answer is what there is
+ */
+export function outcomeOf(answer: Answer, seen: readonly SeenTurn[], failure: AppError | null): TurnOutcome {
   const target = answer.target();
   const finish = answer.finish();
   const status = finish === null ? 'completed' : statusOf(finish.reason);
@@ -19,6 +24,11 @@ export function outcomeOf(answer: Answer, failure: AppError | null): TurnOutcome
     attempts: answer.attempts(),
     usage: finish?.usage ?? null,
     error: null,
+    seenPlaces: seen.reduce(
+      (places, { input, output }) => places + countPlaces(input) + countPlaces(output),
+      0,
+    ),
+    trace: answer.trace(),
     completedAt: Date.now(),
   };
   if (failure !== null) return asFailed(outcome, failure);
@@ -31,7 +41,7 @@ export function outcomeOf(answer: Answer, failure: AppError | null): TurnOutcome
 export function asFailed(outcome: TurnOutcome, failure: AppError): TurnOutcome {
   const { code, message, details } = failure;
   const error = details === undefined ? { code, message } : { code, message, details };
-  return { ...outcome, status: 'failed', error };
+  return { ...outcome, status: code === 'turn_cancelled' ? 'cancelled' : 'failed', error };
 }
 
 /** An answer that the model could not end is never presented as a whole one. */

@@ -5,10 +5,10 @@
 
 import type { EndedTurn, TurnEvent } from '../conversation/event.ts';
 import type { Item } from '../conversation/item.ts';
-import { joinsConversation, type Turn } from '../conversation/turn.ts';
+import type { RequestKey } from '../conversation/request-key.ts';
+import type { Turn } from '../conversation/turn.ts';
 import { type AppError, asAppError } from '../errors.ts';
-import type { Clocks } from '../routing/attempt.ts';
-import { type RouteEvent, route } from '../routing/route.ts';
+import { type RouteConditions, type RouteEvent, route } from '../routing/route.ts';
 import type { Choice, TargetSelection } from '../routing/targets.ts';
 import { missingResults, turnsAnswered } from '../sessions/tool-calls.ts';
 import { cutWindow, windowItems } from '../sessions/window.ts';
@@ -16,8 +16,9 @@ import { windowLimits } from '../sessions/window-limits.ts';
 import type { BeginOutcome, PathTurn, Store } from '../stores/store.ts';
 import { createAnswer } from './answer.ts';
 import { commit } from './commit.ts';
-import type { LiveTurn } from './live-turn.ts';
+import type { TurnLog } from './live-turn.ts';
 import { outcomeOf } from './outcome.ts';
+import type { OnBusy } from './session-queue.ts';
 
 /** What a door asks for. */
 export interface TurnRequest extends Choice {
@@ -30,12 +31,17 @@ export interface TurnRequest extends Choice {
   options: Readonly<Record<string, unknown>>;
   /** Whether the upstream call streams. */
   stream: boolean;
+  /** The turn to follow; undefined = the head, null = the conversation starts again. */
+  parentTurnId: string | null | undefined;
+  onBusy: OnBusy;
+  /** Under which the request is done once; null does it each time. */
+  key: RequestKey | null;
 }
 
 export interface TurnRooms {
   store: Store;
   targets: TargetSelection;
-  clocks: Clocks;
+  conditions: RouteConditions;
   /** Places in the window of a session that sets no limit. */
   defaultPlaces: number;
   /** Told of every turn that is over, and of what was behind its error, which no client is told. */
@@ -46,20 +52,27 @@ export interface TurnRooms {
 export interface BegunTurn extends Extract<BeginOutcome, { kind: 'begun' }> {
   turn: Turn;
   request: TurnRequest;
-  live: LiveTurn;
+  log: TurnLog;
 }
 
 /**
  * Runs a turn to its end and returns it as it was stored. A failure of any kind is the turn's end, not an
  * exception: it is stored with what the model had made, and the session stays as it was.
  * @param signal ends the turn early, with its reason as the turn's error
+ * @param closed ends what goes on in the background after the turn
  */
-export async function runTurn(begun: BegunTurn, rooms: TurnRooms, signal: AbortSignal): Promise<EndedTurn> {
-  const { turn, request, live, session, path } = begun;
+export async function runTurn(
+  begun: BegunTurn,
+  rooms: TurnRooms,
+  signal: AbortSignal,
+  closed: AbortSignal,
+): Promise<EndedTurn> {
+  const { turn, request, log, session, path } = begun;
   const answer = createAnswer();
   let seen: PathTurn[] = [];
   let failure: AppError | null = null;
   try {
+    signal.throwIfAborted();
     const targets = rooms.targets.select(request, session);
     const places = request.memoryLimit ?? session.memoryLimit ?? rooms.defaultPlaces;
     const limits = await windowLimits(session, places, targets[0].model, request.input);
@@ -69,18 +82,17 @@ export async function runTurn(begun: BegunTurn, rooms: TurnRooms, signal: AbortS
       const items = windowItems(window, request.input);
       const { options, stream } = request;
       const prompt = { instructions: session.instructions, items, options, stream };
-      for await (const event of route(targets, prompt, rooms.clocks, signal)) {
+      await route(targets, prompt, rooms.conditions, signal, (event) => {
         answer.add(event);
         const shown = shownAs(event);
-        if (shown !== null) live.append(shown);
-      }
+        if (shown !== null) log.append(shown);
+      });
     }
   } catch (error) {
     failure = asAppError(error);
   }
-  const outcome = await commit(rooms.store, begun, outcomeOf(answer, failure), signal);
-  const ended: EndedTurn = { turn: { ...turn, ...outcome }, session, seen };
-  live.append({ type: joinsConversation(outcome.status) ? 'turn.completed' : 'turn.failed', ended });
+  const outcome = await commit(rooms.store, begun, outcomeOf(answer, seen, failure), closed);
+  const ended: EndedTurn = { turn: { ...turn, ...outcome }, seen };
   rooms.observe(ended.turn, failure?.cause);
   return ended;
 }
@@ -93,6 +105,8 @@ function shownAs(event: RouteEvent): TurnEvent | null {
       return { type: 'message.delta', text: event.text };
     case 'reasoning-delta':
       return { type: 'reasoning.delta', text: event.text };
+    case 'restart':
+      return { type: 'message.restart', reason: event.reason };
     case 'tool-call':
     case 'finish':
     case 'attempt-started':

@@ -1,115 +1,35 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import {
-  finish,
-  never,
-  type ScriptedProvider,
-  type Step,
-  scriptedProvider,
-} from '../../test/scripted-provider.ts';
-import type { EndedTurn } from '../conversation/event.ts';
-import type { Item } from '../conversation/item.ts';
-import { inputItem } from '../conversation/message.ts';
+  isError,
+  type OneSession,
+  OWNER,
+  openSession,
+  reached,
+  readToEnd,
+  textOf,
+} from '../../test/one-session.ts';
+import { finish, never, type Step, scriptedProvider } from '../../test/scripted-provider.ts';
 import type { Turn } from '../conversation/turn.ts';
 import { AppError } from '../errors.ts';
-import type { ProviderEvent } from '../providers/provider.ts';
-import { createTargetSelection } from '../routing/targets.ts';
-import { createSessions, type Sessions } from '../sessions/sessions.ts';
-import { openStore } from '../stores/open-store.ts';
 import type { Store } from '../stores/store.ts';
-import type { TurnRequest } from './run-turn.ts';
-import { createTurns, type Turns } from './turns.ts';
 
-const OWNER = 'owner';
-const memory = { defaultPlaces: 50, maxPlaces: 100 };
-
-let store: Store;
-let sessions: Sessions;
-let sessionId: string;
-let observed: Turn[];
-let causes: unknown[];
-let itemNumber = 0;
+let session: OneSession;
 
 beforeEach(async () => {
-  store = await openStore('memory:');
-  sessions = createSessions({ store, memory, checkProviders: () => undefined, modelOf: () => null });
-  ({ id: sessionId } = await sessions.create(OWNER, { instructions: 'Be kind.' }));
-  observed = [];
-  causes = [];
+  session = await openSession();
 });
-afterEach(() => store.close());
-
-function turnsWith(provider: ScriptedProvider, some: { store?: Store; queueMax?: number } = {}): Turns {
-  const providers = { all: [provider], default: provider, get: () => provider, close: async () => undefined };
-  return createTurns({
-    store,
-    targets: createTargetSelection(providers, []),
-    memory,
-    clocks: { firstTokenMilliseconds: 60_000, idleMilliseconds: 60_000 },
-    logBytes: 1_000_000,
-    queueMax: 10,
-    observe: (turn, cause) => {
-      observed.push(turn);
-      causes.push(cause);
-    },
-    ...some,
-  });
-}
-
-function request(content: string, some: Partial<TurnRequest> = {}): TurnRequest {
-  itemNumber += 1;
-  return {
-    owner: OWNER,
-    sessionId,
-    input: [inputItem({ role: 'user', content }, `msg_${itemNumber}`)],
-    provider: null,
-    model: null,
-    memoryLimit: null,
-    options: {},
-    stream: true,
-    ...some,
-  };
-}
-
-function result(callId: string): Item {
-  itemNumber += 1;
-  return inputItem({ role: 'tool', content: `result of ${callId}`, toolCallId: callId }, `fco_${itemNumber}`);
-}
-
-const call = (callId: string): ProviderEvent => ({
-  type: 'tool-call',
-  callId,
-  name: 'look',
-  arguments: '{}',
-});
-const calling = (...callIds: string[]): Step[] => [
-  ...callIds.map(call),
-  { type: 'finish', reason: 'tool_calls', usage: null, model: 'm' },
-];
-
-async function run(turns: Turns, ...given: Parameters<typeof request>): Promise<EndedTurn> {
-  const live = await turns.start(request(...given));
-  return live.ended;
-}
-
-async function conversation(): Promise<unknown[]> {
-  const page = await store.listItems(OWNER, sessionId, { limit: 100, after: null, order: 'asc' });
-  return (page?.data ?? []).map(({ item }) =>
-    item.type === 'message'
-      ? item.content.map((part) => ('text' in part ? part.text : part.type)).join('')
-      : item.type,
-  );
-}
+afterEach(() => session.close());
 
 describe('a turn', () => {
   it('is part of the conversation once it is completed, and the next one sees it', async () => {
     const provider = scriptedProvider('p', ['one'], ['two']);
-    const turns = turnsWith(provider);
-    const first = await run(turns, 'hello');
-    const second = await run(turns, 'again');
+    const turns = session.turnsWith(provider);
+    const first = await session.run(turns, 'hello');
+    const second = await session.run(turns, 'again');
     assert.equal(first.turn.status, 'completed');
     assert.equal(second.turn.parentId, first.turn.id);
-    assert.deepEqual(await conversation(), ['hello', 'one', 'again', 'two']);
+    assert.deepEqual(await session.conversation(), ['hello', 'one', 'again', 'two']);
     assert.deepEqual(
       provider.prompts.map(({ items, instructions }) => [items.length, instructions]),
       [
@@ -117,9 +37,9 @@ describe('a turn', () => {
         [3, 'Be kind.'],
       ],
     );
-    assert.deepEqual(await store.getTurn(OWNER, sessionId, second.turn.id), second.turn);
+    assert.deepEqual(await session.store.getTurn(OWNER, session.sessionId, second.turn.id), second.turn);
     assert.deepEqual(
-      observed.map(({ id }) => id),
+      session.observed.map(({ turn }) => turn.id),
       [first.turn.id, second.turn.id],
     );
   });
@@ -129,20 +49,24 @@ describe('a turn', () => {
     const { stream } = provider;
     let stored: Turn | null = null;
     provider.stream = async function* (prompt, signal) {
-      const page = await store.listTurns(OWNER, sessionId, { limit: 1, after: null, order: 'desc' });
+      const page = await session.store.listTurns(OWNER, session.sessionId, {
+        limit: 1,
+        after: null,
+        order: 'desc',
+      });
       stored = page?.data[0] ?? null;
       yield* stream(prompt, signal);
     };
-    await run(turnsWith(provider), 'hello');
+    await session.run(session.turnsWith(provider), 'hello');
     assert.equal((stored as Turn | null)?.status, 'in_progress');
     assert.equal((stored as Turn | null)?.input.length, 1);
   });
 
   it('that fails keeps its error and what there was, and leaves the session as it was', async () => {
     const provider = scriptedProvider('p', ['one'], ['par', 'tial', { fail: 'interrupted' }], ['three']);
-    const turns = turnsWith(provider);
-    await run(turns, 'hello');
-    const failed = await run(turns, 'break');
+    const turns = session.turnsWith(provider);
+    await session.run(turns, 'hello');
+    const failed = await session.run(turns, 'break');
     assert.equal(failed.turn.status, 'failed');
     assert.equal(failed.turn.error?.code, 'provider_error');
     const [partial] = failed.turn.output;
@@ -151,19 +75,17 @@ describe('a turn', () => {
       partial.content.map((part) => 'text' in part && part.text),
       ['partial'],
     );
-    await run(turns, 'go on');
-    assert.deepEqual(await conversation(), ['hello', 'one', 'go on', 'three']);
+    await session.run(turns, 'go on');
+    assert.deepEqual(await session.conversation(), ['hello', 'one', 'go on', 'three']);
   });
 
   it('numbers its events and ends with what was stored', async () => {
-    const turns = turnsWith(scriptedProvider('p', [{ type: 'reasoning-delta', text: 'hm' }, 'a', 'b']));
-    const live = await turns.start(request('hello'));
-    await live.ended;
-    const follower = live.follow(-1, () => undefined);
-    const read: unknown[] = [];
-    for (let next = follower.next(); next !== null && next !== 'expired'; next = follower.next()) {
-      read.push([next.number, next.event.type]);
-    }
+    const turns = session.turnsWith(
+      scriptedProvider('p', [{ type: 'reasoning-delta', text: 'hm' }, 'a', 'b']),
+    );
+    const { live } = await turns.start(session.request('hello'));
+    const events = (await readToEnd(live)).filter((one) => one !== 'expired');
+    const read = events.map(({ number, event }) => [number, event.type]);
     assert.deepEqual(read, [
       [0, 'turn.started'],
       [1, 'reasoning.delta'],
@@ -171,114 +93,89 @@ describe('a turn', () => {
       [3, 'message.delta'],
       [4, 'turn.completed'],
     ]);
+    const last = events.at(-1)?.event;
+    assert.ok(last?.type === 'turn.completed');
+    assert.deepEqual(await session.store.getTurn(OWNER, session.sessionId, live.id), last.ended.turn);
   });
 
   it('that the model could not end is incomplete, and part of the conversation', async () => {
     const cut: Step[] = ['half', { type: 'finish', reason: 'length', usage: null, model: 'm' }];
-    const { turn } = await run(turnsWith(scriptedProvider('p', cut)), 'hello');
+    const { turn } = await session.run(session.turnsWith(scriptedProvider('p', cut)), 'hello');
     assert.equal(turn.status, 'incomplete');
     assert.equal(turn.finishReason, 'length');
-    assert.deepEqual(await conversation(), ['hello', 'half']);
+    assert.deepEqual(await session.conversation(), ['hello', 'half']);
   });
 
   it('whose answer a filter took away has failed; one cut short by it is incomplete', async () => {
     const filtered: Step = { type: 'finish', reason: 'content_filter', usage: null, model: 'm' };
-    const turns = turnsWith(scriptedProvider('p', [filtered], ['half', filtered]));
-    assert.equal((await run(turns, 'hello')).turn.error?.code, 'content_filtered');
-    assert.equal((await run(turns, 'hello')).turn.status, 'incomplete');
+    const turns = session.turnsWith(scriptedProvider('p', [filtered], ['half', filtered]));
+    assert.equal((await session.run(turns, 'hello')).turn.error?.code, 'content_filtered');
+    assert.equal((await session.run(turns, 'hello')).turn.status, 'incomplete');
   });
 
   it('keeps the alternation where the model says nothing', async () => {
-    await run(turnsWith(scriptedProvider('p', [finish('m')])), 'hello');
-    assert.deepEqual(await conversation(), ['hello', '']);
+    await session.run(session.turnsWith(scriptedProvider('p', [finish('m')])), 'hello');
+    assert.deepEqual(await session.conversation(), ['hello', '']);
   });
 });
 
 describe('turns of one session', () => {
   it('run one after another, each seeing the answer of the one before', async () => {
     const gate = Promise.withResolvers<void>();
-    const provider = scriptedProvider('p', [{ until: gate.promise }, 'one'], ['two'], ['three']);
-    const turns = turnsWith(provider);
-    const running = ['1', '2', '3'].map((content) => run(turns, content));
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    const provider = scriptedProvider('p', ['o', { until: gate.promise }, 'ne'], ['two'], ['three']);
+    const turns = session.turnsWith(provider);
+    const { live } = await turns.start(session.request('1'));
+    const others = ['2', '3'].map((content) => session.run(turns, content));
+    await reached(live, 'message.delta');
     assert.equal(provider.prompts.length, 1);
+    assert.deepEqual(await session.conversation(), [], 'half a turn is no part of the conversation');
     gate.resolve();
-    await Promise.all(running);
-    assert.deepEqual(await conversation(), ['1', 'one', '2', 'two', '3', 'three']);
+    await Promise.all(others);
+    assert.deepEqual(await session.conversation(), ['1', 'one', '2', 'two', '3', 'three']);
   });
 
-  it('are refused where the session is missing, and the next one is let in', async () => {
-    const turns = turnsWith(scriptedProvider('p', ['one']));
-    await assert.rejects(turns.start(request('x', { sessionId: 'nobody' })), isError('session_not_found'));
-    await assert.rejects(turns.start(request('x', { sessionId: 'nobody' })), isError('session_not_found'));
-    await assert.rejects(turns.start(request('x', { owner: 'stranger' })), isError('session_not_found'));
+  it('are refused where the session is missing or somebody else has it, and the line moves on', async () => {
+    const turns = session.turnsWith(scriptedProvider('p', ['one']));
+    const strange = [{ sessionId: 'nobody' }, { sessionId: 'nobody' }, { owner: 'stranger' }];
+    await Promise.all(
+      strange.map((some) =>
+        assert.rejects(turns.start(session.request('x', some)), isError('session_not_found')),
+      ),
+    );
+    await assert.rejects(
+      turns.start(session.request('x', { owner: 'stranger', onBusy: 'reject' })),
+      isError('session_not_found'),
+    );
   });
 
   it('may not ask for more memory than the server allows', async () => {
-    const turns = turnsWith(scriptedProvider('p', ['one']));
-    await assert.rejects(turns.start(request('x', { memoryLimit: 101 })), isError('invalid_request'));
-  });
-});
-
-describe('tool calls of the caller', () => {
-  it('are answered in the next turn, and the model sees call and result', async () => {
-    const provider = scriptedProvider('p', calling('c1'), ['done']);
-    const turns = turnsWith(provider);
-    const { turn } = await run(turns, 'look');
-    assert.equal(turn.finishReason, 'tool_calls');
-    await run(turns, '', { input: [result('c1')] });
-    assert.deepEqual(
-      provider.prompts[1]?.items.map(({ type }) => type),
-      ['message', 'function_call', 'function_call_output'],
-    );
-    assert.deepEqual(await conversation(), ['look', 'function_call', 'function_call_output', 'done']);
+    const turns = session.turnsWith(scriptedProvider('p', ['one']));
+    await assert.rejects(turns.start(session.request('x', { memoryLimit: 101 })), isError('invalid_request'));
   });
 
-  it('are all answered before the model is asked again', async () => {
-    const provider = scriptedProvider('p', calling('c1', 'c2'), ['done']);
-    const turns = turnsWith(provider);
-    await run(turns, 'look');
-    const waiting = await run(turns, '', { input: [result('c2')] });
-    assert.equal(waiting.turn.status, 'completed');
-    assert.deepEqual(waiting.turn.output, []);
-    assert.equal(provider.prompts.length, 1);
-    await run(turns, '', { input: [result('c1')] });
-    assert.equal(provider.prompts.length, 2);
-    assert.equal(provider.prompts[1]?.items.length, 5);
+  it('that could not begin, for whatever reason, leave the session free', async () => {
+    const broken: Store = {
+      ...session.store,
+      beginTurn: () => {
+        broken.beginTurn = session.store.beginTurn;
+        return Promise.reject(new AppError('store_unavailable'));
+      },
+    };
+    const turns = session.turnsWith(scriptedProvider('p', ['one']), { store: broken });
+    await assert.rejects(turns.start(session.request('x')), isError('store_unavailable'));
+    assert.equal((await session.run(turns, 'y', { onBusy: 'reject' })).turn.status, 'completed');
   });
 
-  it('must be there to be answered', async () => {
-    const turns = turnsWith(scriptedProvider('p', calling('c1'), ['done']));
-    await run(turns, 'look');
-    const unknown = await run(turns, '', { input: [result('c9')] });
-    assert.equal(unknown.turn.error?.code, 'tool_call_not_found');
-    await run(turns, '', { input: [result('c1')] });
-    const twice = await run(turns, '', { input: [result('c1')] });
-    assert.equal(twice.turn.error?.code, 'tool_call_not_found');
-  });
-
-  it('that are given up get a result that says so', async () => {
-    const provider = scriptedProvider('p', calling('c1'), ['fine']);
-    const turns = turnsWith(provider);
-    await run(turns, 'look');
-    await run(turns, 'never mind');
-    assert.deepEqual(
-      provider.prompts[1]?.items.map(({ type }) => type),
-      ['message', 'function_call', 'function_call_output', 'message'],
-    );
-    assert.deepEqual(await conversation(), ['look', 'function_call', 'never mind', 'fine']);
-  });
-
-  it('stay with their results whatever the memory limit', async () => {
-    const provider = scriptedProvider('p', ['one'], calling('c1'), ['done']);
-    const turns = turnsWith(provider);
-    await run(turns, 'hello');
-    await run(turns, 'look');
-    await run(turns, '', { input: [result('c1')], memoryLimit: 1 });
-    assert.deepEqual(
-      provider.prompts[2]?.items.map(({ type }) => type),
-      ['message', 'function_call', 'function_call_output'],
-    );
+  it('end when the session is deleted, and what waits behind them finds it gone', async () => {
+    const turns = session.turnsWith(scriptedProvider('p', ['part', never]));
+    const { live } = await turns.start(session.request('hello'));
+    const waiting = turns.start(session.request('again'));
+    await reached(live, 'message.delta');
+    await session.sessions.delete(OWNER, session.sessionId);
+    turns.abandon(session.sessionId);
+    assert.equal((await live.ended).turn.error?.code, 'session_not_found');
+    await assert.rejects(waiting, isError('session_not_found'));
+    await assert.rejects(turns.find(OWNER, session.sessionId, live.id), isError('session_not_found'));
   });
 });
 
@@ -288,79 +185,61 @@ describe('what is behind a failure', () => {
     broken.stream = () => {
       throw new TypeError('a bug');
     };
-    const { turn } = await run(turnsWith(broken), 'hello');
+    const { turn } = await session.run(session.turnsWith(broken), 'hello');
     assert.equal(turn.error?.code, 'internal_error');
     assert.doesNotMatch(JSON.stringify(turn), /a bug/);
-    assert.match(String(causes[0]), /a bug/);
+    assert.match(String(session.observed[0]?.cause), /a bug/);
   });
-});
-
-describe('a store that fails at the end of a turn', () => {
-  it('makes the turn a failure for its client, which is stored once the store is back', async () => {
-    const broken: Store = {
-      ...store,
-      commitTurn: (commit) => {
-        broken.commitTurn = store.commitTurn;
-        assert.equal(commit.outcome.status, 'completed');
-        return Promise.reject(new AppError('store_unavailable'));
-      },
-    };
-    const turns = turnsWith(scriptedProvider('p', ['one']), { store: broken });
-    const { turn } = await run(turns, 'hello');
-    assert.equal(turn.status, 'failed');
-    assert.equal(turn.error?.code, 'store_unavailable');
-    await recorded(turn.id);
-    assert.deepEqual(await conversation(), []);
-    const next = await run(turns, 'again');
-    assert.equal(next.turn.status, 'completed');
-  });
-
-  it('that has given the session to another makes it a failure as well', async () => {
-    const gate = Promise.withResolvers<void>();
-    const turns = turnsWith(scriptedProvider('p', [{ until: gate.promise }, 'late']));
-    const live = await turns.start(request('hello'));
-    await store.failInterrupted({ code: 'server_restarted', message: 'gone' }, Date.now());
-    gate.resolve();
-    const { turn } = await live.ended;
-    assert.equal(turn.error?.code, 'turn_superseded');
-    assert.equal((await store.getTurn(OWNER, sessionId, turn.id))?.error?.code, 'server_restarted');
-  });
-
-  /** Waits until the failure of a turn is in the store. */
-  async function recorded(turnId: string): Promise<void> {
-    for (;;) {
-      const turn = await store.getTurn(OWNER, sessionId, turnId);
-      if (turn?.status === 'failed') return;
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-  }
 });
 
 describe('draining', () => {
   it('waits for running turns and lets no more begin', async () => {
     const gate = Promise.withResolvers<void>();
-    const turns = turnsWith(scriptedProvider('p', [{ until: gate.promise }, 'one']));
-    const running = run(turns, 'hello');
-    await new Promise((resolve) => setImmediate(resolve));
-    const waiting = turns.start(request('too late'));
+    const turns = session.turnsWith(scriptedProvider('p', [{ until: gate.promise }, 'one']));
+    const { live } = await turns.start(session.request('hello'));
+    const waiting = turns.start(session.request('too late'));
     const drained = turns.drain(60_000);
-    gate.resolve();
-    assert.equal((await running).turn.status, 'completed');
     await assert.rejects(waiting, isError('server_shutting_down'));
+    await assert.rejects(turns.start(session.request('later')), isError('server_shutting_down'));
+    gate.resolve();
     await drained;
-    await assert.rejects(turns.start(request('later')), isError('server_shutting_down'));
+    const stored = await session.store.getTurn(OWNER, session.sessionId, live.id);
+    assert.equal(stored?.status, 'completed');
   });
 
-  it('fails what is not over in time, and stores it', async () => {
-    const turns = turnsWith(scriptedProvider('p', ['part', never]));
-    const live = await turns.start(request('hello'));
-    await turns.drain(10);
-    const { turn } = await live.ended;
+  it('fails what is not over in time, and stores it with what there was', async () => {
+    const turns = session.turnsWith(scriptedProvider('p', ['part', never]));
+    const { live } = await turns.start(session.request('hello'));
+    await reached(live, 'message.delta');
+    await turns.drain(0);
+    const stored = await session.store.getTurn(OWNER, session.sessionId, live.id);
+    assert.equal(stored?.error?.code, 'server_shutting_down');
+    assert.equal(textOf(stored?.output ?? []), 'part');
+    assert.deepEqual(await session.conversation(), []);
+  });
+
+  it('waits also for a turn that the store is about to begin, and ends it when there is no time left', async () => {
+    const gate = Promise.withResolvers<void>();
+    const slow: Store = {
+      ...session.store,
+      async beginTurn(begin) {
+        await gate.promise;
+        return session.store.beginTurn(begin);
+      },
+    };
+    const provider = scriptedProvider('p', ['one']);
+    const turns = session.turnsWith(provider, { store: slow });
+    const started = turns.start(session.request('hello'));
+    const drained = turns.drain(0);
+    // A timer of the same length that is set later also fires later.
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    gate.resolve();
+    await drained;
+    assert.equal(session.observed.length, 1, 'the turn was waited for');
+    const { turn } = await (await started).live.ended;
     assert.equal(turn.error?.code, 'server_shutting_down');
-    assert.equal((await store.getTurn(OWNER, sessionId, turn.id))?.status, 'failed');
+    assert.equal(provider.prompts.length, 0);
+    const stored = await session.store.getTurn(OWNER, session.sessionId, turn.id);
+    assert.equal(stored?.status, 'failed');
   });
 });
-
-function isError(code: string): (error: unknown) => boolean {
-  return (error) => error instanceof AppError && error.code === code;
-}

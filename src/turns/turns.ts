@@ -3,13 +3,16 @@
 import type { EndedTurn } from '../conversation/event.ts';
 import { newId } from '../conversation/id.ts';
 import { countPlaces, type Item } from '../conversation/item.ts';
+import { lastEvent } from '../conversation/traced-events.ts';
 import type { Turn } from '../conversation/turn.ts';
 import { AppError } from '../errors.ts';
 import { checkMemoryLimit, type MemorySettings } from '../sessions/sessions.ts';
-import type { BeginOutcome } from '../stores/store.ts';
-import { createLiveTurn, type LiveTurn } from './live-turn.ts';
+import type { BeginOutcome, TurnBegin } from '../stores/store.ts';
+import { findEnded } from './ended-turns.ts';
+import { createTurnLog, type LiveTurn } from './live-turn.ts';
 import { runTurn, type TurnRequest, type TurnRooms } from './run-turn.ts';
-import { createSessionQueue } from './session-queue.ts';
+import { createRunningTurns } from './running-turns.ts';
+import { createSessionQueue, type Place } from './session-queue.ts';
 
 export interface TurnsOptions extends Omit<TurnRooms, 'defaultPlaces'> {
   memory: MemorySettings;
@@ -21,10 +24,23 @@ export interface TurnsOptions extends Omit<TurnRooms, 'defaultPlaces'> {
 
 export interface Turns {
   /**
-   * Begins a turn as soon as the session is free. Resolves when the turn is stored and running; rejects with an
-   * `AppError` if it could not begin.
+   * Begins a turn as soon as the session is free, or finds the one that the request's key stands for. Resolves
+   * when the turn is stored and running; rejects with an `AppError` if it could not begin.
+   * @param signal gives up waiting for the session; without effect on a turn that has begun
    */
-  start(request: TurnRequest): Promise<LiveTurn>;
+  start(request: TurnRequest, signal?: AbortSignal): Promise<StartedTurn>;
+  /**
+   * The events of a turn, running or over. Throws `session_not_found` and `turn_not_found`, and
+   * `store_unavailable` for a turn whose end could not be stored yet.
+   */
+  find(owner: string, sessionId: string, turnId: string): Promise<LiveTurn>;
+  /**
+   * Ends a running turn with `turn_cancelled` and resolves with it as it was stored; a turn that is over stays as
+   * it is. Throws as `find` does.
+   */
+  cancel(owner: string, sessionId: string, turnId: string): Promise<Turn>;
+  /** The session was deleted: its running turn has nobody left to answer. */
+  abandon(sessionId: string): void;
   /**
    * Lets no more turns begin, waits for the running ones, and fails those that are not over in time with
    * `server_shutting_down`. Resolves when the last one is stored.
@@ -32,72 +48,187 @@ export interface Turns {
   drain(graceMilliseconds: number): Promise<void>;
 }
 
+export interface StartedTurn {
+  live: LiveTurn;
+  /** Whether the key stood for the turn already. */
+  replayed: boolean;
+}
+
 /** More calls than a model makes at once: 128 is what the largest providers allow. */
 const CALLS_REACH = 128;
 
+const NEVER = new AbortController().signal;
+
 export function createTurns({ memory, logBytes, queueMax, ...rooms }: TurnsOptions): Turns {
   const { store, targets } = rooms;
+  const context = { ...rooms, defaultPlaces: memory.defaultPlaces };
   const queue = createSessionQueue(queueMax);
-  const running = new Set<Promise<EndedTurn>>();
+  const running = createRunningTurns();
+  /** Everything between a request and the end of its turn. */
+  const underWay = new Set<Promise<unknown>>();
+  const closed = new AbortController();
   const shutdown = new AbortController();
-  let draining = false;
-  return { start, drain };
+  const outOfGrace = shutdown.signal;
+  return { start, find, cancel, abandon, drain };
 
-  async function start(request: TurnRequest): Promise<LiveTurn> {
+  async function start(request: TurnRequest, signal = NEVER): Promise<StartedTurn> {
     targets.check(request);
     checkMemoryLimit(request.memoryLimit, memory);
-    const leave = await queue.enter(request.sessionId);
-    if (draining) {
-      leave();
-      throw new AppError('server_shutting_down');
-    }
-    const live = begin(request);
-    const over = live
-      .then(({ ended }) => ended)
-      .finally(() => {
-        running.delete(over);
-        leave();
-      });
-    running.add(over);
-    // Who started the turn hears of its failure to begin, and who follows it of everything else.
-    over.catch(() => undefined);
-    return live;
+    const { owner, sessionId, key } = request;
+    if (key === null) return begin(request, signal);
+    const begun = running.begunUnder({ owner, sessionId, key });
+    if (begun !== null) return join(begun, request, signal);
+
+    const started = begin(request, signal);
+    const live = started.then((turn) => turn.live);
+    const { forget } = running.remember({ owner, sessionId, key }, live);
+    // Whoever asks again after the end asks the store, which knows whether it may run again.
+    live.then(({ ended }) => ended.then(forget, forget), forget);
+    return started;
   }
 
-  async function begin(request: TurnRequest): Promise<LiveTurn> {
-    const turn = newTurn(request);
-    const { owner, sessionId, input, memoryLimit: places } = request;
-    const reach = { places, defaultPlaces: memory.defaultPlaces, taken: placesTaken(input) };
-    const { createdAt } = turn;
-    const begun = accepted(
-      await store.beginTurn({
-        owner,
-        sessionId,
-        turnId: turn.id,
-        parentTurnId: undefined,
-        input,
-        createdAt,
-        reach,
-      }),
-    );
-    turn.parentId = begun.parentId;
+  async function join(
+    begun: Promise<LiveTurn>,
+    request: TurnRequest,
+    signal: AbortSignal,
+  ): Promise<StartedTurn> {
+    try {
+      return { live: await begun, replayed: true };
+    } catch (error) {
+      // The first one to ask has left before its turn came. Who asked again, often the same client, has not.
+      const hasLeft = error instanceof AppError && error.code === 'turn_cancelled';
+      if (hasLeft && !signal.aborted) return start(request, signal);
+      throw error;
+    }
+  }
 
+  function begin(request: TurnRequest, signal: AbortSignal): Promise<StartedTurn> {
+    const started = beginInTurn(request, signal);
+    track(started);
+    return started;
+  }
+
+  async function beginInTurn(request: TurnRequest, signal: AbortSignal): Promise<StartedTurn> {
+    // What was done already is neither made to wait, nor does it interrupt anybody.
+    if (request.key !== null && queue.isBusy(lineOf(request))) {
+      const known = await store.beginTurn({ ...beginOf(request, newTurn(request)), onlyReplay: true });
+      if (known.kind === 'replay' || known.kind === 'key_reused') return replayed(request, known);
+    }
+    const place = await enter(request, signal);
+    const turn = newTurn(request);
+    try {
+      const begun = await store.beginTurn(beginOf(request, turn));
+      if (begun.kind === 'begun') return { live: run(request, turn, begun, place), replayed: false };
+      place.leave();
+      return await replayed(request, begun);
+    } catch (error) {
+      place.leave();
+      throw error;
+    }
+  }
+
+  function enter(request: TurnRequest, signal: AbortSignal): Promise<Place> {
+    const line = lineOf(request);
+    if (request.onBusy === 'reject' && queue.isBusy(line)) {
+      const turn = running.inSession(request.sessionId);
+      // The line of a session that is somebody else's is no more than who else asks for it in vain.
+      throw busy(turn?.owner === request.owner ? turn.live.id : null);
+    }
+    return queue.enter(line, request.onBusy, signal);
+  }
+
+  function run(
+    request: TurnRequest,
+    turn: Turn,
+    begun: Extract<BeginOutcome, { kind: 'begun' }>,
+    place: Place,
+  ): LiveTurn {
+    turn.parentId = begun.parentId;
     const { promise: ended, resolve, reject } = Promise.withResolvers<EndedTurn>();
-    const live = createLiveTurn(turn.id, logBytes, ended);
-    live.append({ type: 'turn.started', turn });
-    const context = { ...rooms, defaultPlaces: memory.defaultPlaces };
-    runTurn({ ...begun, turn, request, live }, context, shutdown.signal).then(resolve, reject);
-    return live;
+    const log = createTurnLog(turn.id, logBytes, ended);
+    const { owner, sessionId, key } = request;
+    running.add({ owner, sessionId, key, live: log, cancel: place.cancel });
+    if (outOfGrace.aborted) place.cancel(outOfGrace.reason);
+    log.append({ type: 'turn.started', turn });
+    runTurn({ ...begun, turn, request, log }, context, place.signal, closed.signal)
+      .finally(() => {
+        // Before anybody is told: who then asks for the turn, or sends the next one, meets what is stored.
+        running.remove(turn.id);
+        place.leave();
+      })
+      .then((over) => {
+        log.append(lastEvent(over));
+        resolve(over);
+      })
+      .catch(reject);
+    track(ended);
+    return log;
+  }
+
+  /** The turn that the key stands for, or the error of a turn that could not begin. */
+  async function replayed(
+    { owner, sessionId }: TurnRequest,
+    outcome: Exclude<BeginOutcome, { kind: 'begun' }>,
+  ): Promise<StartedTurn> {
+    if (outcome.kind !== 'replay') throw refusalOf(outcome);
+    return { live: await find(owner, sessionId, outcome.turn.id), replayed: true };
+  }
+
+  async function find(owner: string, sessionId: string, turnId: string): Promise<LiveTurn> {
+    return running.find(owner, sessionId, turnId)?.live ?? findEnded(store, owner, sessionId, turnId);
+  }
+
+  async function cancel(owner: string, sessionId: string, turnId: string): Promise<Turn> {
+    running.find(owner, sessionId, turnId)?.cancel(new AppError('turn_cancelled'));
+    const { ended } = await find(owner, sessionId, turnId);
+    return (await ended).turn;
+  }
+
+  function abandon(sessionId: string): void {
+    running.inSession(sessionId)?.cancel(new AppError('session_not_found'));
   }
 
   async function drain(graceMilliseconds: number): Promise<void> {
-    draining = true;
-    const fail = () => shutdown.abort(new AppError('server_shutting_down'));
-    const timer = setTimeout(fail, graceMilliseconds);
-    while (running.size > 0) await Promise.allSettled(running);
+    const error = new AppError('server_shutting_down');
+    queue.refuse(error);
+    const timer = setTimeout(() => {
+      shutdown.abort(error);
+      for (const turn of running.all()) turn.cancel(error);
+    }, graceMilliseconds);
+    while (underWay.size > 0) await Promise.allSettled(underWay);
     clearTimeout(timer);
-    fail();
+    closed.abort();
   }
+
+  function track(work: Promise<unknown>): void {
+    const settled = work.then(noop, noop);
+    underWay.add(settled);
+    void settled.then(() => underWay.delete(settled));
+  }
+
+  function beginOf(
+    { owner, sessionId, parentTurnId, input, memoryLimit, key }: TurnRequest,
+    turn: Turn,
+  ): TurnBegin {
+    return {
+      owner,
+      sessionId,
+      turnId: turn.id,
+      parentTurnId,
+      input,
+      createdAt: turn.createdAt,
+      reach: { places: memoryLimit, defaultPlaces: memory.defaultPlaces, taken: placesTaken(input) },
+      key,
+      onlyReplay: false,
+    };
+  }
+}
+
+function noop(): void {}
+
+/** A line of its own for every owner: nobody waits for, or interrupts, the turns of somebody else. */
+function lineOf({ owner, sessionId }: TurnRequest): string {
+  return JSON.stringify([owner, sessionId]);
 }
 
 /**
@@ -123,20 +254,26 @@ function newTurn(request: TurnRequest): Turn {
     attempts: [],
     usage: null,
     error: null,
+    seenPlaces: 0,
+    trace: null,
     createdAt: Date.now(),
     completedAt: null,
   };
 }
 
-function accepted(outcome: BeginOutcome): Extract<BeginOutcome, { kind: 'begun' }> {
+function refusalOf(outcome: Exclude<BeginOutcome, { kind: 'begun' | 'replay' }>): AppError {
   switch (outcome.kind) {
-    case 'begun':
-      return outcome;
+    case 'key_reused':
+      return new AppError('idempotency_key_reused');
     case 'busy':
-      throw new AppError('session_busy', { turn_id: outcome.turnId });
+      return busy(outcome.turnId);
     case 'missing':
-      throw new AppError(outcome.what === 'session' ? 'session_not_found' : 'turn_not_found');
+      return new AppError(outcome.what === 'session' ? 'session_not_found' : 'turn_not_found');
     case 'unusable_parent':
-      throw new AppError('parent_not_usable');
+      return new AppError('parent_not_usable');
   }
+}
+
+function busy(turnId: string | null): AppError {
+  return new AppError('session_busy', turnId === null ? undefined : { turn_id: turnId });
 }

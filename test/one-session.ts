@@ -1,0 +1,184 @@
+/**
+ * Turns in a session of their own: the real rooms on a store in memory, in the test's own process, with scripted
+ * providers. What happens outside of it, HTTP above all, is no part of it.
+ */
+
+import type { EndedTurn, TurnEvent } from '../src/conversation/event.ts';
+import { type InputMessage, inputItem } from '../src/conversation/message.ts';
+import type { RequestKey } from '../src/conversation/request-key.ts';
+import type { Turn } from '../src/conversation/turn.ts';
+import { AppError, type ErrorCode } from '../src/errors.ts';
+import type { Provider } from '../src/providers/provider.ts';
+import { createProviders } from '../src/providers/registry.ts';
+import { createBreakers } from '../src/routing/breaker.ts';
+import { createTargetSelection } from '../src/routing/targets.ts';
+import { createSessions, type Sessions } from '../src/sessions/sessions.ts';
+import { openStore } from '../src/stores/open-store.ts';
+import type { Store } from '../src/stores/store.ts';
+import type { LiveTurn, NumberedEvent } from '../src/turns/live-turn.ts';
+import type { TurnRequest } from '../src/turns/run-turn.ts';
+import { createTurns, type Turns } from '../src/turns/turns.ts';
+
+export const OWNER = 'owner';
+
+const MEMORY = { defaultPlaces: 50, maxPlaces: 100 };
+
+export interface OneSession {
+  readonly store: Store;
+  readonly sessions: Sessions;
+  readonly sessionId: string;
+  /** The turns that are over, and what was behind their errors, in the order of their end. */
+  readonly observed: { turn: Turn; cause: unknown }[];
+  /** @param provider asked first; several are tried in their order */
+  turnsWith(provider: Provider | readonly Provider[], some?: SomeOptions): Turns;
+  request(content: string, some?: Partial<TurnRequest>): TurnRequest;
+  /** Runs a turn to its end. */
+  run(turns: Turns, content: string, some?: Partial<TurnRequest>): Promise<EndedTurn>;
+  /** The messages of the conversation; of an item without text its type. */
+  conversation(): Promise<string[]>;
+  /** All turns of the session, whatever became of them. */
+  allTurns(): Promise<Turn[]>;
+  close(): Promise<void>;
+}
+
+interface SomeOptions {
+  store?: Store;
+  queueMax?: number;
+  logBytes?: number;
+}
+
+export async function openSession(): Promise<OneSession> {
+  const store = await openStore('memory:');
+  const sessions = createSessions({
+    store,
+    memory: MEMORY,
+    checkProviders: () => undefined,
+    modelOf: () => null,
+  });
+  const { session } = await sessions.create(OWNER, { instructions: 'Be kind.' });
+  const sessionId = session.id;
+  const observed: OneSession['observed'] = [];
+  let messages = 0;
+  return {
+    store,
+    sessions,
+    sessionId,
+    observed,
+    turnsWith,
+    request,
+    run,
+    conversation,
+    allTurns,
+    close: () => store.close(),
+  };
+
+  function turnsWith(provider: Provider | readonly Provider[], some: SomeOptions = {}): Turns {
+    const providers = createProviders('name' in provider ? [provider] : provider, null);
+    return createTurns({
+      store,
+      targets: createTargetSelection({
+        providers,
+        fallbacks: providers.all.slice(1).map(({ name }) => name),
+        routes: [],
+        isHealthy: () => true,
+        random: () => 0,
+      }),
+      memory: MEMORY,
+      conditions: {
+        firstTokenMilliseconds: 60_000,
+        idleMilliseconds: 60_000,
+        turnMilliseconds: 60_000,
+        answerMaxBytes: 1_000_000,
+        breakers: createBreakers(() => undefined),
+        random: () => 0,
+      },
+      logBytes: 1_000_000,
+      queueMax: 10,
+      observe: (turn, cause) => observed.push({ turn, cause }),
+      ...some,
+    });
+  }
+
+  function request(content: string, some: Partial<TurnRequest> = {}): TurnRequest {
+    messages += 1;
+    const message: InputMessage = { role: 'user', content };
+    return {
+      owner: OWNER,
+      sessionId,
+      input: [inputItem(message, `msg_${messages}`)],
+      provider: null,
+      model: null,
+      memoryLimit: null,
+      options: {},
+      stream: true,
+      parentTurnId: undefined,
+      onBusy: 'queue',
+      key: null,
+      ...some,
+    };
+  }
+
+  async function run(turns: Turns, content: string, some: Partial<TurnRequest> = {}): Promise<EndedTurn> {
+    const { live } = await turns.start(request(content, some));
+    return live.ended;
+  }
+
+  async function conversation(): Promise<string[]> {
+    const page = await store.listItems(OWNER, sessionId, { limit: 100, after: null, order: 'asc' });
+    return (page?.data ?? []).map(({ item }) => textOf([item]) ?? item.type);
+  }
+
+  async function allTurns(): Promise<Turn[]> {
+    return (await sessions.turns(OWNER, sessionId, { limit: 100, after: null, order: 'asc' })).data;
+  }
+}
+
+/** A key that lasts longer than any test. */
+export function keyOf(value: string, fingerprint = 'a body'): RequestKey {
+  return { value, fingerprint, expiresAt: Date.now() + 3_600_000 };
+}
+
+/** The text of the messages among the items; null if there is no message. */
+export function textOf(items: Turn['output']): string | null {
+  const parts = items.flatMap((item) => (item.type === 'message' ? item.content : []));
+  if (!items.some(({ type }) => type === 'message')) return null;
+  return parts.map((part) => ('text' in part ? part.text : part.type)).join('');
+}
+
+/** The events after a number, read as they come, up to the end of the turn. */
+export async function readToEnd(live: LiveTurn, after = -1): Promise<(NumberedEvent | 'expired')[]> {
+  const read: (NumberedEvent | 'expired')[] = [];
+  for await (const event of follow(live, after)) read.push(event);
+  return read;
+}
+
+/** Resolves when the turn has come to an event of that type. */
+export async function reached(live: LiveTurn, type: TurnEvent['type']): Promise<void> {
+  for await (const next of follow(live, -1)) if (next !== 'expired' && next.event.type === type) return;
+  throw new Error(`the turn is over without ${type}`);
+}
+
+async function* follow(live: LiveTurn, after: number): AsyncGenerator<NumberedEvent | 'expired'> {
+  let woken = Promise.withResolvers<void>();
+  const follower = live.follow(after, () => woken.resolve());
+  try {
+    for (;;) {
+      const next = follower.next();
+      if (next !== null) {
+        yield next;
+      } else if (follower.over) {
+        return;
+      } else {
+        await woken.promise;
+        woken = Promise.withResolvers();
+      }
+    }
+  } finally {
+    follower.close();
+  }
+}
+
+/** For `assert.rejects`: whether it is that error of the catalogue. */
+export function isError(code: ErrorCode): (error: unknown) => boolean {
+  return (error) => error instanceof AppError && error.code === code;
+}
