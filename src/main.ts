@@ -6,8 +6,11 @@
 import { readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
+import { closeInPhases, type Phase } from './close-in-phases.ts';
+import type { RouteConfig } from './config/route-list.ts';
 import type { Config } from './config/schema.ts';
 import type { Session } from './conversation/session.ts';
+import type { TargetState } from './conversation/target-state.ts';
 import { AppError } from './errors.ts';
 import { createApp } from './http/app.ts';
 import { createDemo } from './providers/demo.ts';
@@ -16,10 +19,12 @@ import { createOpenAICompatible } from './providers/openai-compatible/openai-com
 import { createOpenRouter } from './providers/openrouter.ts';
 import type { Provider, Providers } from './providers/provider.ts';
 import { createProviders } from './providers/registry.ts';
+import { type Breakers, createBreakers } from './routing/breaker.ts';
 import { createTargetSelection } from './routing/targets.ts';
 import { createSessions } from './sessions/sessions.ts';
+import { createSweeper } from './sessions/sweeper.ts';
 import { openStore } from './stores/open-store.ts';
-import { logTurn } from './telemetry/log.ts';
+import { logTargetState, logTurn } from './telemetry/log.ts';
 import { createTurns } from './turns/turns.ts';
 
 export interface Parley {
@@ -37,15 +42,14 @@ export const version: string = JSON.parse(
   readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
 ).version;
 
+const startedAt = Date.now();
+
 /** Starts a server and resolves when it listens. Rejects, with everything released, if it cannot. */
 export async function startParley(config: Config, log: Logger): Promise<Parley> {
-  const opened: (() => Promise<unknown>)[] = [];
-  const release = async () => {
-    for (const close of opened.reverse()) await close();
-  };
+  const phases: Phase[] = [];
   try {
     const store = await openStore(config.databaseUrl, log);
-    opened.push(() => store.close());
+    phases.unshift({ name: 'store', close: () => store.close() });
     const { code, message } = new AppError('server_restarted');
     const interrupted = await store.failInterrupted({ code, message }, Date.now());
 
@@ -53,8 +57,15 @@ export async function startParley(config: Config, log: Logger): Promise<Parley> 
       config.providerNames.map(providerMaker(config)),
       config.defaultProvider,
     );
-    opened.push(() => providers.close());
-    const targets = createTargetSelection(providers, config.fallbackProviders);
+    phases.unshift({ name: 'providers', close: () => providers.close() });
+    const breakers = createBreakers((state) => logTargetState(log, state));
+    const targets = createTargetSelection({
+      providers,
+      fallbacks: config.fallbackProviders,
+      routes: config.routes,
+      isHealthy: (target) => breakers.of(target).isHealthy(),
+      random: Math.random,
+    });
 
     const memory = { defaultPlaces: config.memoryDefault, maxPlaces: config.memoryMax };
     const sessions = createSessions({
@@ -63,33 +74,84 @@ export async function startParley(config: Config, log: Logger): Promise<Parley> 
       checkProviders: targets.check,
       modelOf: (session: Session) => targets.select({ provider: null, model: null }, session)[0].model,
     });
+    const sweeper = createSweeper({
+      store,
+      retentionMilliseconds: retention(config.sessionRetentionDays),
+      onSwept: (count) => log.info({ sessions: count }, 'swept'),
+      onFailure: (error) => log.warn({ err: error }, 'old sessions could not be swept'),
+    });
+    phases.unshift({ name: 'sweeper', close: () => sweeper.close() });
     const turns = createTurns({
       store,
       targets,
       memory,
-      clocks: {
+      conditions: {
         firstTokenMilliseconds: config.providerTimeoutSeconds * 1000,
         idleMilliseconds: config.idleTimeoutSeconds * 1000,
+        turnMilliseconds: config.turnTimeoutSeconds * 1000,
+        answerMaxBytes: config.answerMaxBytes,
+        breakers,
+        random: Math.random,
       },
       logBytes: config.turnLogMaxBytes,
       queueMax: config.sessionQueueMax,
       observe: (turn, cause) => logTurn(log, turn, cause),
     });
 
-    const http = await createApp({ sessions, turns, providers, version, log });
-    opened.push(() => http.close());
+    const http = await createApp({
+      sessions,
+      turns,
+      providers,
+      readiness: { store: () => store.ping(), targets: () => knownTargets(breakers, providers) },
+      routes: config.routes.map(routeView(providers)),
+      idempotencySeconds: config.idempotencyTtlSeconds,
+      version,
+      log,
+    });
+    phases.unshift({ name: 'connections', close: () => http.close() });
     await http.app.listen({ port: config.port, host: config.host });
 
-    const close = async () => {
-      http.refuse();
-      await turns.drain(config.shutdownGraceSeconds * 1000);
-      await release();
-    };
-    return { url: urlOf(http.app.server.address() as AddressInfo), providers, interrupted, close };
+    phases.unshift(
+      { name: 'new requests', close: async () => http.refuse() },
+      { name: 'running turns', close: () => turns.drain(config.shutdownGraceSeconds * 1000) },
+    );
+    const url = urlOf(http.app.server.address() as AddressInfo);
+    return { url, providers, interrupted, close: () => closeInPhases(phases, log) };
   } catch (error) {
-    await release();
+    await closeInPhases(phases, log);
     throw error;
   }
+}
+
+const DAY_MILLISECONDS = 24 * 60 * 60 * 1000;
+
+function retention(days: number | null): number | null {
+  return days === null ? null : days * DAY_MILLISECONDS;
+}
+
+/** The targets that were asked, and those that would be if nobody chose another model. */
+function knownTargets(breakers: Breakers, { all }: Providers): TargetState[] {
+  const asked = breakers.states();
+  const others = all.flatMap(({ name: provider, defaultModel: model }): TargetState[] => {
+    const isAsked = asked.some((target) => target.provider === provider && target.model === model);
+    return model === null || isAsked
+      ? []
+      : [{ provider, model, state: 'closed', since: startedAt, until: null }];
+  });
+  return [...asked, ...others];
+}
+
+/** A route as clients are shown it, with the models that are really asked. */
+function routeView(providers: Providers) {
+  return ({ name, targets }: RouteConfig) => ({
+    name,
+    targets: targets.map(({ provider, model, weight, contextTokens }) => ({
+      provider,
+      model: model ?? providers.get(provider).defaultModel ?? '',
+      weight,
+      context_tokens: contextTokens,
+    })),
+  });
 }
 
 function providerMaker(config: Config): (name: string) => Provider {

@@ -63,6 +63,7 @@ const ROOMS: Record<string, Room> = {
     ],
     because: 'a door talks to sessions and turns, and never to a concrete store or provider',
   },
+  'close-in-phases.ts': { imports: [], because: 'it closes what it is handed and knows none of it' },
   'main.ts': { imports: [''], because: 'the composition root knows everybody' },
   'cli/': { imports: [''], because: 'the commands know everybody' },
 };

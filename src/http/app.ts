@@ -3,59 +3,37 @@
  * `routes/`; `error-response.ts` is the only other way out.
  */
 
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { maxHeaderSize } from 'node:http';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, {
   type FastifyBaseLogger,
-  type FastifyInstance,
   type FastifyReply,
   type FastifyRequest,
   LogController,
 } from 'fastify';
 import { newId } from '../conversation/id.ts';
 import { AppError } from '../errors.ts';
-import type { Providers } from '../providers/provider.ts';
-import type { Sessions } from '../sessions/sessions.ts';
-import type { Turns } from '../turns/turns.ts';
 import { answerProtocolError } from './client-error.ts';
 import { invalidRequest, sendError } from './error-response.ts';
-import { createErrorSummary, type ErrorSummary } from './error-summary.ts';
+import { createErrorSummary } from './error-summary.ts';
 import { acceptJsonOnly } from './json-body.ts';
 import { collectMethods } from './method-not-allowed.ts';
 import { addOpenApi } from './openapi.ts';
 import { parseQueryString } from './query-string.ts';
+import type { App, Rooms } from './rooms.ts';
 import { addHealthRoute } from './routes/health.ts';
 import { addMessageRoutes } from './routes/messages.ts';
 import { addProviderRoutes } from './routes/providers.ts';
+import { addReadyRoute } from './routes/ready.ts';
 import { addSessionRoutes } from './routes/sessions.ts';
 import { addTurnRoutes } from './routes/turns.ts';
 import { STREAM_TIMES, type StreamTimes } from './sse.ts';
 import { compileValidator } from './validation.ts';
 
-/** What the routes are made of. */
-export interface Rooms {
-  sessions: Sessions;
-  turns: Turns;
-  providers: Pick<Providers, 'all' | 'default'>;
-  errors: ErrorSummary;
-  version: string;
-  streamTimes: StreamTimes;
-}
-
 export interface AppOptions extends Omit<Rooms, 'errors' | 'streamTimes'> {
   log: FastifyBaseLogger;
   streamTimes?: StreamTimes;
 }
-
-/** Fastify with the schemas of `schemas.ts` as the types of requests. */
-export type App = FastifyInstance<
-  Server,
-  IncomingMessage,
-  ServerResponse,
-  FastifyBaseLogger,
-  TypeBoxTypeProvider
->;
 
 export interface HttpServer {
   app: App;
@@ -149,6 +127,7 @@ export async function createApp({ log, ...options }: AppOptions): Promise<HttpSe
   await addOpenApi(app, rooms.version);
   await app.register(async (routes) => {
     addHealthRoute(routes, rooms);
+    addReadyRoute(routes, rooms);
     addProviderRoutes(routes, rooms);
     addSessionRoutes(routes, rooms);
     addMessageRoutes(routes, rooms);

@@ -22,7 +22,18 @@ export function sendError(thrown: unknown, request: FastifyRequest, reply: Fasti
   void reply.header('x-request-id', request.id);
   const retryAfter = error.details?.['retry_after'];
   if (typeof retryAfter === 'number') void reply.header('retry-after', retryAfter);
+  // Clients' libraries send again what was answered with 409, which would only be answered so again.
+  if (error.status === 409 && !error.retryable) void reply.header('x-should-retry', 'false');
+  // A connection that is closed on a client that still writes loses the answer on its way.
+  if (error.code === 'body_too_large' && isWorthReading(request)) void reply.removeHeader('connection');
   return reply.code(error.status).send(errorBody(error, request.id));
+}
+
+/** What is read only to be dropped, so that whoever sent too much learns of it. */
+const DROPPED_BYTES = 64 * 1024 * 1024;
+
+function isWorthReading({ headers }: FastifyRequest): boolean {
+  return Number(headers['content-length'] ?? Infinity) <= DROPPED_BYTES;
 }
 
 /** What the framework refuses before a handler sees it, in the words of the catalogue; null for other errors. */

@@ -18,7 +18,7 @@ export function wantsStream(body: Body, accept: string | undefined): boolean {
 /** @param envelope what stands around the body; `provider` is the header's, which the body overrules */
 export function turnRequest(
   body: Body,
-  envelope: Pick<TurnRequest, 'owner' | 'sessionId' | 'stream'> & { provider: string | undefined },
+  envelope: Pick<TurnRequest, 'owner' | 'sessionId' | 'stream' | 'key'> & { provider: string | undefined },
 ): TurnRequest {
   return {
     owner: envelope.owner,
@@ -29,6 +29,9 @@ export function turnRequest(
     memoryLimit: body.memory_limit ?? null,
     options: body.options ?? {},
     stream: envelope.stream,
+    parentTurnId: body.parent_turn_id,
+    onBusy: body.on_busy ?? 'queue',
+    key: envelope.key,
   };
 }
 

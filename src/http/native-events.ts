@@ -27,6 +27,8 @@ function dataOf(event: TurnEvent, requestId: string): unknown {
     case 'message.delta':
     case 'reasoning.delta':
       return { text: event.text };
+    case 'message.restart':
+      return { reason: event.reason };
     case 'turn.completed':
       return answerView(event.ended);
     case 'turn.failed':

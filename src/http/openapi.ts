@@ -3,7 +3,7 @@
 import swagger, { type FastifyDynamicSwaggerOptions } from '@fastify/swagger';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { AppError } from '../errors.ts';
-import type { App } from './app.ts';
+import type { App } from './rooms.ts';
 
 /** Must be called before the routes are added. */
 export async function addOpenApi(app: App, version: string): Promise<void> {
@@ -20,7 +20,7 @@ export async function addOpenApi(app: App, version: string): Promise<void> {
         { name: 'Sessions', description: 'Conversations and their settings' },
         { name: 'Messages', description: 'What goes in and what comes back' },
         { name: 'Turns', description: 'One input and everything that led to its answer' },
-        { name: 'Server', description: 'Providers and health' },
+        { name: 'Server', description: 'Providers, health and readiness' },
       ],
     },
     transformObject: describeObjectsInQueries,

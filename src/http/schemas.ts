@@ -8,10 +8,10 @@ import type { Message as ConversationMessage } from '../conversation/message.ts'
 
 const STRICT = { additionalProperties: false };
 
-const nullable = <Schema extends TSchema>(schema: Schema) => Type.Union([schema, Type.Null()]);
+export const nullable = <Schema extends TSchema>(schema: Schema) => Type.Union([schema, Type.Null()]);
 
 const Id = Type.String({ format: 'uuid' });
-const Time = Type.String({ format: 'date-time', description: 'ISO 8601, UTC' });
+export const Time = Type.String({ format: 'date-time', description: 'ISO 8601, UTC' });
 
 const ProviderName = Type.String({ minLength: 1, maxLength: 64, description: 'A name from GET /providers' });
 const ModelName = Type.String({
@@ -34,6 +34,9 @@ const Metadata = Type.Record(
   { ...STRICT, maxProperties: 16 },
 );
 
+/** Ten years; who wants more wants a session that stays. */
+const LONGEST_TTL_SECONDS = 315_360_000;
+
 const settings = {
   title: nullable(Type.String({ maxLength: 256 })),
   provider: nullable(ProviderName),
@@ -46,6 +49,13 @@ const settings = {
   ),
   instructions: nullable(Type.String({ maxLength: 1_000_000 })),
   metadata: Metadata,
+  ttl_seconds: nullable(
+    Type.Integer({
+      minimum: 1,
+      maximum: LONGEST_TTL_SECONDS,
+      description: 'The session is deleted this long after its last change or turn; null keeps it',
+    }),
+  ),
 };
 
 export const SessionChange = Type.Partial(Type.Object(settings), STRICT);
@@ -61,6 +71,8 @@ export const Session = Type.Object({
   max_context_tokens: settings.max_context_tokens,
   instructions: settings.instructions,
   metadata: Metadata,
+  ttl_seconds: settings.ttl_seconds,
+  expires_at: nullable(Time),
   head_turn_id: nullable(Id),
   created_at: Time,
   updated_at: Time,
@@ -117,15 +129,56 @@ export const MessageRequest = Type.Object(
           'Settings of Chat Completions, passed to the provider: temperature, max_tokens, tools, …',
       }),
     ),
-    stream: Type.Optional(Type.Boolean()),
+    parent_turn_id: Type.Optional(
+      nullable(
+        Type.String({
+          format: 'uuid',
+          description:
+            'The turn that this one follows; the head without it; null starts the conversation again',
+        }),
+      ),
+    ),
+    on_busy: Type.Optional(
+      Type.Enum(['queue', 'reject', 'interrupt'], {
+        default: 'queue',
+        description: 'While another turn of the session runs: wait, be refused with 409, or cancel that turn',
+      }),
+    ),
+    on_disconnect: Type.Optional(
+      Type.Enum(['continue', 'cancel'], {
+        default: 'continue',
+        description: 'Whether the turn goes on when the connection closes before the answer is whole',
+      }),
+    ),
+    stream: Type.Optional(Type.Boolean({ description: 'Whether the answer comes as server-sent events' })),
   },
   STRICT,
 );
 
-/** Other headers are let pass. */
+const IdempotencyKey = Type.String({
+  pattern: '^[\\x21-\\x7e]{1,255}$',
+  description:
+    'Makes a request that is sent again the same request: 1 to 255 visible ASCII characters, of your choice. An ' +
+    'answer that was there, or on its way, has the header `Idempotent-Replayed: true`.',
+});
+
+/** Other headers are let pass, here as everywhere. */
+export const SessionHeaders = Type.Object({ 'idempotency-key': Type.Optional(IdempotencyKey) });
 export const MessageHeaders = Type.Object({
   'x-provider': Type.Optional(Type.String({ maxLength: 64, description: 'As `provider` in the body' })),
+  'idempotency-key': Type.Optional(IdempotencyKey),
 });
+
+/** Kept as text: a number of any length is one, and none of them is too large to be waited for. */
+const EventNumber = Type.String({
+  pattern: '^(-1|[0-9]+)$',
+  description: 'The number of the last event that was read, from which on the events are sent; -1 sends all',
+});
+export const EventsQuery = Type.Object({ after: Type.Optional(EventNumber) }, STRICT);
+export const EventsHeaders = Type.Object({ 'last-event-id': Type.Optional(EventNumber) });
+
+/** There is nothing to say beyond what the path says. */
+export const CancelRequest = Type.Object({}, STRICT);
 
 const ToolCall = Type.Object({
   id: Type.String(),
@@ -170,13 +223,18 @@ const Attempt = Type.Object({
     Type.Object({
       kind: Type.String(),
       http_status: Type.Optional(Type.Integer()),
-      clock: Type.Optional(Type.String()),
+      clock: Type.Optional(
+        Type.String({ description: 'Which time ran out: connect, first_token, idle or turn' }),
+      ),
     }),
   ),
   started_at: Time,
   first_token_ms: nullable(Type.Integer()),
   duration_ms: Type.Integer(),
   usage: nullable(Usage),
+  malformed_events: Type.Optional(
+    Type.Integer({ description: "Events of the provider's stream that could not be read and were skipped" }),
+  ),
 });
 
 const ProviderSource = Type.Enum(['override', 'session', 'default', 'fallback']);
@@ -202,7 +260,9 @@ export const TurnRecord = Type.Object({
   id: Id,
   session_id: Id,
   parent_turn_id: nullable(Id),
-  status: Type.Enum(['queued', 'in_progress', 'completed', 'incomplete', 'failed', 'cancelled']),
+  status: Type.Enum(['queued', 'in_progress', 'completed', 'incomplete', 'failed', 'cancelled'], {
+    description: '`incomplete`: the model was cut short by its own limits; `cancelled`: somebody stopped it',
+  }),
   input: Type.Array(Type.Unknown(), {
     description: 'Items, in the JSON of the Open Responses specification',
   }),
@@ -233,31 +293,6 @@ export const WindowRecord = Type.Object({
   left_out: Type.Object({
     messages: Type.Integer(),
     reason: nullable(Type.Enum(['memory_limit', 'max_context_tokens'])),
-  }),
-});
-
-export const ProviderList = Type.Object({
-  object: Type.Literal('list'),
-  default: Type.String(),
-  data: Type.Array(
-    Type.Object({
-      object: Type.Literal('provider'),
-      name: Type.String(),
-      default_model: nullable(Type.String()),
-      models: Type.Array(Type.String()),
-      context_tokens: nullable(Type.Integer()),
-    }),
-  ),
-});
-
-export const Health = Type.Object({
-  status: Type.Literal('ok'),
-  version: Type.String(),
-  uptime_seconds: Type.Number(),
-  errors: Type.Object({
-    total: Type.Integer(),
-    by_code: Type.Record(Type.String(), Type.Integer()),
-    last: nullable(Type.Object({ code: Type.String(), request_id: Type.String(), at: Time })),
   }),
 });
 

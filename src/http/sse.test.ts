@@ -7,13 +7,14 @@ import type { AddressInfo } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { pino } from 'pino';
 import type { EndedTurn } from '../conversation/event.ts';
-import type { Session } from '../conversation/session.ts';
 import type { Turn } from '../conversation/turn.ts';
-import { createLiveTurn, type LiveTurn } from '../turns/live-turn.ts';
+import { createTurnLog, type LiveTurn } from '../turns/live-turn.ts';
+import type { Turns } from '../turns/turns.ts';
 import { createApp } from './app.ts';
 import type { StreamTimes } from './sse.ts';
 
 const NEVER = 2 ** 31 - 1;
+const NEVER_TIMES = { silenceMilliseconds: NEVER, heartbeatMilliseconds: NEVER };
 
 const turn: Turn = {
   id: '00000000-0000-4000-8000-000000000001',
@@ -29,35 +30,20 @@ const turn: Turn = {
   attempts: [],
   usage: null,
   error: null,
+  seenPlaces: 0,
+  trace: null,
   createdAt: 0,
   completedAt: null,
 };
 
-const session: Session = {
-  id: turn.sessionId,
-  owner: 'open',
-  title: null,
-  provider: null,
-  model: null,
-  fallbackProviders: null,
-  memoryLimit: null,
-  maxContextTokens: null,
-  instructions: null,
-  metadata: {},
-  headTurnId: null,
-  createdAt: 0,
-  updatedAt: 0,
-};
-
 const ended = (change: Partial<Turn>): EndedTurn => ({
   turn: { ...turn, completedAt: 1, ...change },
-  session,
   seen: [],
 });
 
 /** A server whose one turn is in the test's hands. Tells how many read it. */
 async function serveTurn(context: TestContext, streamTimes: StreamTimes, logBytes = 1_000_000) {
-  const live = createLiveTurn(turn.id, logBytes, new Promise(() => undefined));
+  const live = createTurnLog(turn.id, logBytes, new Promise(() => undefined));
   live.append({ type: 'turn.started', turn });
   let readers = 0;
   let changed = Promise.withResolvers<void>();
@@ -86,8 +72,15 @@ async function serveTurn(context: TestContext, streamTimes: StreamTimes, logByte
   const unused = new Proxy({}, { get: () => assert.fail('not part of this test') });
   const { app } = await createApp({
     sessions: unused as never,
-    turns: { start: async () => watched, drain: async () => undefined },
+    turns: {
+      ...(unused as Turns),
+      start: async () => ({ live: watched, replayed: false }),
+      find: async () => watched,
+    },
     providers: unused as never,
+    readiness: unused as never,
+    routes: [],
+    idempotencySeconds: 1,
     version: '0.0.0',
     log: pino({ level: 'silent' }),
     streamTimes,
@@ -97,9 +90,9 @@ async function serveTurn(context: TestContext, streamTimes: StreamTimes, logByte
   await app.listen({ port: 0, host: '127.0.0.1' });
   context.after(() => app.close());
   const { port } = app.server.address() as AddressInfo;
-  const url = `http://127.0.0.1:${port}/sessions/${turn.sessionId}/messages`;
+  const url = `http://127.0.0.1:${port}/sessions/${turn.sessionId}`;
   const open = () => {
-    const sent = request(url, {
+    const sent = request(`${url}/messages`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       agent: false,
@@ -107,9 +100,13 @@ async function serveTurn(context: TestContext, streamTimes: StreamTimes, logByte
     sent.end(JSON.stringify({ content: 'Hello', stream: true }));
     return sent;
   };
+  const follow = (query = '', headers: Record<string, string> = {}) =>
+    request(`${url}/turns/${turn.id}/events${query}`, { headers, agent: false }).end();
   return {
+    url,
     live,
     open,
+    follow,
     /** Resolves when the server has seen a client leave. */
     gone: gone.promise,
     answer: async () => {
@@ -160,8 +157,7 @@ test('after silence the stream opens, and a failure is then its last event', asy
 });
 
 test('before that a failure is a plain status', async (context) => {
-  const never = { silenceMilliseconds: NEVER, heartbeatMilliseconds: NEVER };
-  const { live, answer, readers } = await serveTurn(context, never);
+  const { live, answer, readers } = await serveTurn(context, NEVER_TIMES);
   const answered = answer();
   await readers(1);
   const error = { code: 'provider_timeout', message: 'No provider answered in time.' } as const;
@@ -170,8 +166,7 @@ test('before that a failure is a plain status', async (context) => {
 });
 
 test('a log that lost events before the first was read says so at once', async (context) => {
-  const never = { silenceMilliseconds: NEVER, heartbeatMilliseconds: NEVER };
-  const { live, answer, readers } = await serveTurn(context, never, 1024);
+  const { live, answer, readers } = await serveTurn(context, NEVER_TIMES, 1024);
   const answered = answer();
   await readers(1);
   for (let count = 0; count < 100; count += 1) live.append({ type: 'message.delta', text: 'x'.repeat(100) });
@@ -186,8 +181,7 @@ for (const [when, appended] of [
   ['after it', true],
 ] as const) {
   test(`of a client that left ${when} nothing stays`, async (context) => {
-    const never = { silenceMilliseconds: NEVER, heartbeatMilliseconds: NEVER };
-    const { live, open, gone, readers } = await serveTurn(context, never);
+    const { live, open, gone, readers } = await serveTurn(context, NEVER_TIMES);
     const sent = open().on('error', () => undefined);
     if (appended) {
       live.append({ type: 'message.delta', text: 'One' });
@@ -200,3 +194,110 @@ for (const [when, appended] of [
     await readers(0);
   });
 }
+
+async function textOf(response: IncomingMessage): Promise<string> {
+  let text = '';
+  for await (const piece of response.setEncoding('utf8')) text += piece;
+  return text;
+}
+
+const idsOf = (text: string) => [...text.matchAll(/^id: (\d+)$/gm)].map(([, id]) => Number(id));
+
+test('a stream of events opens at once, stays alive, and begins after the number it was given', async (context) => {
+  const times = { silenceMilliseconds: NEVER, heartbeatMilliseconds: 5 };
+  const { live, follow } = await serveTurn(context, times);
+  const [response] = await once(follow('?after=0'), 'response');
+  assert.equal(response.statusCode, 200);
+  assert.match(response.headers['content-type'], /^text\/event-stream/);
+  assert.ok(response.headers['x-request-id']);
+  response.setEncoding('utf8');
+  const beats = await readUntil(response, /(: alive\n\n){2}/);
+  assert.doesNotMatch(beats, /id:/);
+  live.append({ type: 'message.delta', text: 'One' });
+  live.append({ type: 'turn.completed', ended: ended({ status: 'completed' }) });
+  const rest = await textOf(response);
+  assert.deepEqual(idsOf(rest), [1, 2]);
+});
+
+const asks: [query: string, headers: Record<string, string>, expected: number[]][] = [
+  ['', {}, [0, 1, 2, 3]],
+  ['?after=-1', {}, [0, 1, 2, 3]],
+  ['?after=1', {}, [2, 3]],
+  ['', { 'last-event-id': '2' }, [3]],
+  ['?after=0', { 'last-event-id': '2' }, [1, 2, 3]],
+  ['', { 'last-event-id': '-1' }, [0, 1, 2, 3]],
+];
+for (const [query, headers, expected] of asks) {
+  test(`the events of an ended turn, asked for by "${query}" and ${JSON.stringify(headers)}`, async (context) => {
+    const { live, follow, readers } = await serveTurn(context, NEVER_TIMES);
+    live.append({ type: 'message.delta', text: 'One' });
+    live.append({ type: 'message.restart', reason: 'another answer' });
+    live.append({ type: 'turn.completed', ended: ended({ status: 'completed' }) });
+    const [response] = await once(follow(query, headers), 'response');
+    const text = await textOf(response);
+    assert.deepEqual(idsOf(text), expected);
+    if (expected.length > 1)
+      assert.match(text, /event: message\.restart\ndata: \{"reason":"another answer"\}/);
+    await readers(0);
+  });
+}
+
+test('what follows the last event of a turn is no content, however far beyond it', async (context) => {
+  const { live, follow, readers } = await serveTurn(context, NEVER_TIMES);
+  live.append({ type: 'turn.completed', ended: ended({ status: 'completed' }) });
+  for (const after of ['1', '2', '9'.repeat(500)]) {
+    const [response] = await once(follow(`?after=${after}`), 'response');
+    assert.equal(response.statusCode, 204, after);
+    assert.equal(await textOf(response), '');
+    const [byHeader] = await once(follow('', { 'last-event-id': after }), 'response');
+    assert.equal(byHeader.statusCode, 204, after);
+    byHeader.resume();
+  }
+  await readers(0);
+});
+
+test('a number that is none is refused, wherever it stands', async (context) => {
+  const { follow } = await serveTurn(context, NEVER_TIMES);
+  for (const wrong of ['-2', '1.5', 'x', '1e3', '', '0x1']) {
+    for (const sent of [follow(`?after=${wrong}`), follow('', { 'last-event-id': wrong })]) {
+      const [response] = await once(sent, 'response');
+      assert.equal(response.statusCode, 400, JSON.stringify(wrong));
+      assert.equal(JSON.parse(await textOf(response)).error.code, 'invalid_request');
+    }
+  }
+  const [twice] = await once(follow('?after=1&after=2'), 'response');
+  assert.equal(twice.statusCode, 400);
+  twice.resume();
+});
+
+test('a reader that asks for what the log has dropped gets an error without a number, then the end', async (context) => {
+  const { live, follow } = await serveTurn(context, NEVER_TIMES, 1024);
+  for (let count = 0; count < 100; count += 1) live.append({ type: 'message.delta', text: 'x'.repeat(100) });
+  const [response] = await once(follow('?after=0'), 'response');
+  live.append({ type: 'turn.completed', ended: ended({ status: 'completed' }) });
+  const text = await textOf(response);
+  assert.match(
+    text,
+    /^event: error\ndata: \{"error":\{"code":"events_expired".*\n\nid: 101\nevent: turn\.completed\n/,
+  );
+  assert.deepEqual(idsOf(text), [101]);
+});
+
+test('HEAD has the headers of the stream, and does not wait for its end', async (context) => {
+  const { url, readers } = await serveTurn(context, NEVER_TIMES);
+  const sent = request(`${url}/turns/${turn.id}/events`, { method: 'HEAD', agent: false }).end();
+  const [response] = await once(sent, 'response');
+  assert.equal(response.statusCode, 200);
+  assert.match(response.headers['content-type'], /^text\/event-stream/);
+  assert.equal(await textOf(response), '');
+  await readers(0);
+});
+
+test('of a follower that left nothing stays', async (context) => {
+  const { follow, readers } = await serveTurn(context, NEVER_TIMES);
+  const sent = follow().on('error', () => undefined);
+  await once(sent, 'response');
+  await readers(1);
+  sent.destroy();
+  await readers(0);
+});

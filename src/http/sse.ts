@@ -1,7 +1,8 @@
 /**
- * A turn as server-sent events to one client. The stream opens with the first token, so that a turn that fails
- * before it is answered with a plain status, or after some silence, so that proxies keep the connection. A client
- * that reads slowly is waited for: its events stay in the turn's log and nothing is buffered for it here.
+ * A turn as server-sent events to one client. The answer to a message opens with the first token, so that a turn
+ * that fails before it is answered with a plain status, or after some silence, so that proxies keep the connection;
+ * a stream that was asked for by itself opens at once. A client that reads slowly is waited for: its events stay in
+ * the turn's log and nothing is buffered for it here.
  */
 
 import type { ServerResponse } from 'node:http';
@@ -28,16 +29,37 @@ const HEADERS = {
 };
 
 /**
- * Streams the turn from its start. Resolves when the stream has ended or the client is gone; throws, before
+ * Streams the turn from its start, as the answer to a message. Resolves when the stream has ended or the client is gone; throws, before
  * anything is sent, the error of a turn that failed before its first token.
  */
-export async function streamTurn(live: LiveTurn, reply: FastifyReply, times: StreamTimes): Promise<void> {
-  const reader = createReader(live);
+export async function streamAnswer(live: LiveTurn, reply: FastifyReply, times: StreamTimes): Promise<void> {
+  const reader = createReader(live, -1);
   try {
     const opening = await reader.opening(times.silenceMilliseconds);
     const last = opening.at(-1);
     if (typeof last === 'object' && last.event.type === 'turn.failed') throw turnFailure(last.event.ended);
     await pour(reader, opening, reply, times);
+  } finally {
+    reader.close();
+  }
+}
+
+/**
+ * Streams what comes after an event of the turn, at once. Resolves when the stream has ended or the client is gone;
+ * or, with `false` and nothing sent, if nothing comes after it any more.
+ * @param after the event's number; -1 streams from the start
+ */
+export async function streamEvents(
+  live: LiveTurn,
+  after: number,
+  reply: FastifyReply,
+  times: StreamTimes,
+): Promise<boolean> {
+  const reader = createReader(live, after);
+  try {
+    if (reader.over) return false;
+    await pour(reader, [], reply, times);
+    return true;
   } finally {
     reader.close();
   }
@@ -53,10 +75,10 @@ interface Reader extends Pick<Follower, 'next' | 'close'> {
   onReadable(callback: () => void): void;
 }
 
-function createReader(live: LiveTurn): Reader {
+function createReader(live: LiveTurn, after: number): Reader {
   let callback: () => void = () => undefined;
   // Events that arrive together are written together.
-  const follower = live.follow(-1, () => setImmediate(() => callback()));
+  const follower = live.follow(after, () => setImmediate(() => callback()));
   return {
     next: follower.next,
     close: follower.close,
@@ -102,6 +124,11 @@ function pour(
   return new Promise((resolve) => {
     // A client that left during the opening has closed the response already: nothing would end the stream.
     if (raw.destroyed) return resolve();
+    // Who asks for the headers alone has them.
+    if (reply.request.method === 'HEAD') {
+      raw.end();
+      return resolve();
+    }
     let blocked = false;
     const heartbeat = setInterval(() => {
       if (!blocked) blocked = !raw.write(': alive\n\n');
@@ -117,7 +144,7 @@ function pour(
     });
     raw.on('error', () => raw.destroy());
     reader.onReadable(write);
-    blocked = !raw.write(opening.map(frameOf).join(''));
+    if (opening.length > 0) blocked = !raw.write(opening.map(frameOf).join(''));
     write();
 
     function write(): void {

@@ -6,14 +6,17 @@ import type { Item } from '../conversation/item.ts';
 import { takesPlace } from '../conversation/item.ts';
 import { answerMessage, type Message, messageOf } from '../conversation/message.ts';
 import type { Page } from '../conversation/page.ts';
-import type { Session } from '../conversation/session.ts';
+import { expiresAt, type Session } from '../conversation/session.ts';
+import type { TargetState } from '../conversation/target-state.ts';
 import type { Attempt, Turn } from '../conversation/turn.ts';
 import { AppError } from '../errors.ts';
 import type { SessionWindow } from '../sessions/sessions.ts';
 import type { PlacedItem } from '../stores/store.ts';
 import type * as schemas from './schemas.ts';
+import type { Target } from './server-schemas.ts';
 
 export function sessionView(session: Session): Static<typeof schemas.Session> {
+  const end = expiresAt(session);
   return {
     object: 'session',
     id: session.id,
@@ -25,6 +28,8 @@ export function sessionView(session: Session): Static<typeof schemas.Session> {
     max_context_tokens: session.maxContextTokens,
     instructions: session.instructions,
     metadata: { ...session.metadata },
+    ttl_seconds: session.ttlSeconds,
+    expires_at: end === null ? null : isoTime(end),
     head_turn_id: session.headTurnId,
     created_at: isoTime(session.createdAt),
     updated_at: isoTime(session.updatedAt),
@@ -52,10 +57,10 @@ export function turnView(turn: Turn): Static<typeof schemas.TurnRecord> {
   };
 }
 
-export function answerView({ turn, session, seen }: EndedTurn): Static<typeof schemas.Answer> {
+export function answerView({ turn, seen }: EndedTurn): Static<typeof schemas.Answer> {
   const completedAt = turn.completedAt ?? turn.createdAt;
   return {
-    session_id: session.id,
+    session_id: turn.sessionId,
     turn_id: turn.id,
     status: turn.status === 'incomplete' ? 'incomplete' : 'completed',
     provider: turn.provider,
@@ -86,6 +91,10 @@ export function windowView(view: SessionWindow): Static<typeof schemas.WindowRec
     estimated_tokens: view.tokens,
     left_out: { messages: view.window.leftOut.places, reason: view.window.leftOut.reason },
   };
+}
+
+export function targetView({ model, state, since, until }: TargetState): Static<typeof Target> {
+  return { model, state, since: isoTime(since), until: until === null ? null : isoTime(until) };
 }
 
 export function messageView({ item, turnId, createdAt }: PlacedItem): Message {
@@ -119,7 +128,7 @@ function turnMessages({ id, input, output, createdAt, completedAt }: SeenTurn): 
 }
 
 function attemptView(attempt: Attempt): Static<typeof schemas.Answer>['attempts'][number] {
-  const { error } = attempt;
+  const { error, malformedEvents = 0 } = attempt;
   return {
     provider: attempt.provider,
     model: attempt.model,
@@ -136,5 +145,6 @@ function attemptView(attempt: Attempt): Static<typeof schemas.Answer>['attempts'
     first_token_ms: attempt.firstTokenMilliseconds,
     duration_ms: attempt.milliseconds,
     usage: attempt.usage,
+    ...(malformedEvents === 0 ? {} : { malformed_events: malformedEvents }),
   };
 }

@@ -6,8 +6,14 @@
 import { newId } from '../conversation/id.ts';
 import type { Item } from '../conversation/item.ts';
 import type { Page, PageRequest } from '../conversation/page.ts';
-import type { Session, SessionSettings } from '../conversation/session.ts';
-import { joinsConversation, type Turn } from '../conversation/turn.ts';
+import type { RequestKey } from '../conversation/request-key.ts';
+import {
+  isExpired,
+  type Session,
+  type SessionChange,
+  type SessionSettings,
+} from '../conversation/session.ts';
+import { joinsConversation, servedBy, type Turn } from '../conversation/turn.ts';
 import { AppError } from '../errors.ts';
 import type { PlacedItem, SessionQuery, Store } from '../stores/store.ts';
 import { cutWindow, type Window, windowItems } from './window.ts';
@@ -39,10 +45,21 @@ export interface SessionWindow {
   tokens: number | null;
 }
 
+export interface CreatedSession {
+  session: Session;
+  /** Whether it was there already, under the same key. */
+  replayed: boolean;
+}
+
 export interface Sessions {
-  create(owner: string, settings: Partial<SessionSettings>): Promise<Session>;
+  /**
+   * A new session; or, under a key that the owner has used for the same request, the one that was made then.
+   * Throws `idempotency_key_reused` if the key was used for another request.
+   */
+  create(owner: string, settings: Partial<SessionSettings>, key?: RequestKey | null): Promise<CreatedSession>;
   get(owner: string, sessionId: string): Promise<Session>;
   list(query: SessionQuery): Promise<Page<Session>>;
+  /** A change of who should answer also ends the session's stay with the target that answered last. */
   update(owner: string, sessionId: string, change: Partial<SessionSettings>): Promise<Session>;
   delete(owner: string, sessionId: string): Promise<void>;
   /**
@@ -65,13 +82,21 @@ const DEFAULTS: SessionSettings = {
   maxContextTokens: null,
   instructions: null,
   metadata: {},
+  ttlSeconds: null,
 };
 
-/** Every method throws `session_not_found` for a session that is missing or belongs to somebody else. */
+/**
+ * Every method throws `session_not_found` for a session that is missing, has expired or belongs to somebody else.
+ * One that has expired is still in the store until it is swept, and is looked for here.
+ */
 export function createSessions({ store, memory, checkProviders, modelOf }: SessionsOptions): Sessions {
   return { create, get, list, update, delete: remove, fork, items, window, turns, turn };
 
-  async function create(owner: string, settings: Partial<SessionSettings>): Promise<Session> {
+  async function create(
+    owner: string,
+    settings: Partial<SessionSettings>,
+    key: RequestKey | null = null,
+  ): Promise<CreatedSession> {
     checkSettings(settings);
     const now = Date.now();
     const session: Session = {
@@ -80,19 +105,35 @@ export function createSessions({ store, memory, checkProviders, modelOf }: Sessi
       id: newId(),
       owner,
       headTurnId: null,
+      servedBy: null,
       createdAt: now,
       updatedAt: now,
     };
-    await store.createSession(session);
-    return session;
+    const outcome = await store.createSession(session, [], key);
+    if (outcome.kind === 'created') return { session, replayed: false };
+    if (outcome.kind === 'key_reused') throw new AppError('idempotency_key_reused');
+    if (!isExpired(outcome.session, now)) return { session: outcome.session, replayed: true };
+    // Gone for everybody, and its key with it, as soon as the store knows.
+    await store.deleteSession(owner, outcome.session.id);
+    return create(owner, settings, key);
   }
 
   async function get(owner: string, sessionId: string): Promise<Session> {
-    return found(await store.getSession(owner, sessionId));
+    return present(await store.getSession(owner, sessionId));
   }
 
-  function list(query: SessionQuery): Promise<Page<Session>> {
-    return store.listSessions(query);
+  /** Pages are filled up from the next one, so that none is short for what has expired. */
+  async function list(query: SessionQuery): Promise<Page<Session>> {
+    const now = Date.now();
+    const data: Session[] = [];
+    let { after } = query;
+    for (;;) {
+      const page = await store.listSessions({ ...query, after });
+      data.push(...page.data.filter((session) => !isExpired(session, now)));
+      const hasMore = page.hasMore || data.length > query.limit;
+      if (!page.hasMore || data.length >= query.limit) return { data: data.slice(0, query.limit), hasMore };
+      after = page.data.at(-1)?.id ?? null;
+    }
   }
 
   async function update(
@@ -101,10 +142,12 @@ export function createSessions({ store, memory, checkProviders, modelOf }: Sessi
     change: Partial<SessionSettings>,
   ): Promise<Session> {
     checkSettings(change);
-    return found(await store.updateSession(owner, sessionId, change, Date.now()));
+    await get(owner, sessionId);
+    return found(await store.updateSession(owner, sessionId, withNewTarget(change), Date.now()));
   }
 
   async function remove(owner: string, sessionId: string): Promise<void> {
+    await get(owner, sessionId);
     if (!(await store.deleteSession(owner, sessionId))) throw new AppError('session_not_found');
   }
 
@@ -112,11 +155,13 @@ export function createSessions({ store, memory, checkProviders, modelOf }: Sessi
     const source = await get(owner, sessionId);
     const upTo = turnId ?? source.headTurnId;
     const copies = upTo === null ? [] : copyPath(await allTurns(owner, sessionId), upTo);
+    const last = copies.at(-1);
     const now = Date.now();
     const session: Session = {
       ...source,
       id: newId(),
-      headTurnId: copies.at(-1)?.id ?? null,
+      headTurnId: last?.id ?? null,
+      servedBy: source.servedBy === null || last === undefined ? null : servedBy(last),
       createdAt: now,
       updatedAt: now,
     };
@@ -131,7 +176,8 @@ export function createSessions({ store, memory, checkProviders, modelOf }: Sessi
     const all = new Map<string, Turn>();
     let after: string | null = null;
     for (;;) {
-      const page: Page<Turn> = await turns(owner, sessionId, { limit: 1000, after, order: 'asc' });
+      const query: PageRequest = { limit: 1000, after, order: 'asc' };
+      const page: Page<Turn> = found(await store.listTurns(owner, sessionId, query));
       for (const one of page.data) all.set(one.id, one);
       if (!page.hasMore) return all;
       after = page.data.at(-1)?.id ?? null;
@@ -139,6 +185,7 @@ export function createSessions({ store, memory, checkProviders, modelOf }: Sessi
   }
 
   async function items(owner: string, sessionId: string, page: PageRequest): Promise<Page<PlacedItem>> {
+    await get(owner, sessionId);
     return found(await store.listItems(owner, sessionId, page));
   }
 
@@ -146,6 +193,7 @@ export function createSessions({ store, memory, checkProviders, modelOf }: Sessi
     // The newest turn is read even where the next message takes the only place: it tells what is left out.
     const reach = { places: null, defaultPlaces: memory.defaultPlaces, taken: 0 };
     const { session, path } = found(await store.readPath({ owner, sessionId, turnId: undefined, reach }));
+    present(session);
     const places = session.memoryLimit ?? memory.defaultPlaces;
     const limits = await windowLimits(session, places, modelOf(session), []);
     const cut = cutWindow(path, limits);
@@ -155,14 +203,15 @@ export function createSessions({ store, memory, checkProviders, modelOf }: Sessi
   }
 
   async function turns(owner: string, sessionId: string, page: PageRequest): Promise<Page<Turn>> {
+    await get(owner, sessionId);
     return found(await store.listTurns(owner, sessionId, page));
   }
 
   async function turn(owner: string, sessionId: string, turnId: string): Promise<Turn> {
-    const one = await store.getTurn(owner, sessionId, turnId);
-    if (one !== null) return one;
     await get(owner, sessionId);
-    throw new AppError('turn_not_found');
+    const one = await store.getTurn(owner, sessionId, turnId);
+    if (one === null) throw new AppError('turn_not_found');
+    return one;
   }
 
   function checkSettings(settings: Partial<SessionSettings>): void {
@@ -183,11 +232,23 @@ function found<Found>(value: Found | null): Found {
   return value;
 }
 
+function present(session: Session | null): Session {
+  const one = found(session);
+  if (isExpired(one, Date.now())) throw new AppError('session_not_found');
+  return one;
+}
+
+/** Who answered last is asked again, unless the choice was made anew since. */
+function withNewTarget(change: Partial<SessionSettings>): SessionChange {
+  const isNewChoice = 'provider' in change || 'model' in change || 'fallbackProviders' in change;
+  return isNewChoice ? { ...change, servedBy: null } : change;
+}
+
 /** The path to a turn, oldest first, as turns of their own: with new ids, each following the one before. */
 function copyPath(all: ReadonlyMap<string, Turn>, turnId: string): Turn[] {
   const last = all.get(turnId);
   if (last === undefined) throw new AppError('turn_not_found');
-  if (!joinsConversation(last.status)) throw new AppError('parent_not_usable');
+  if (!joinsConversation(last)) throw new AppError('parent_not_usable');
   const path: Turn[] = [];
   for (let turn: Turn | undefined = last; turn !== undefined; turn = all.get(turn.parentId ?? '')) {
     path.push(turn);

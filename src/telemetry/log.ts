@@ -1,6 +1,7 @@
 /** The log: JSON lines. What a conversation says, and keys, are never part of a line. */
 
 import { type DestinationStream, type Logger, pino } from 'pino';
+import type { TargetState } from '../conversation/target-state.ts';
 import type { Attempt, Turn } from '../conversation/turn.ts';
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
@@ -32,6 +33,18 @@ export function logTurn(log: Logger, turn: Turn, cause: unknown): void {
   };
   if (error === null) log.info(line, 'turn');
   else log.warn(line, 'turn');
+}
+
+/** One line for a target whose state has changed. */
+export function logTargetState(log: Logger, { provider, model, state, until }: TargetState): void {
+  const line = {
+    provider,
+    model,
+    state,
+    ...(until === null ? {} : { until: new Date(until).toISOString() }),
+  };
+  if (state === 'open') log.warn(line, 'target state');
+  else log.info(line, 'target state');
 }
 
 function failureOf({ error }: Attempt): object | null {

@@ -1,7 +1,7 @@
 /** `GET /health`: the process lives. */
 
-import type { App, Rooms } from '../app.ts';
-import { Health } from '../schemas.ts';
+import type { App, Rooms } from '../rooms.ts';
+import { Health } from '../server-schemas.ts';
 import { isoTime } from '../views.ts';
 
 export function addHealthRoute(app: App, { errors, version }: Rooms): void {

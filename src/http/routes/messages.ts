@@ -1,17 +1,24 @@
 /** Messages: sent, which is a turn, and listed, which is the conversation. */
 
+import type { FastifyReply } from 'fastify';
 import { Type } from 'typebox';
-import type { App, Rooms } from '../app.ts';
+import { AppError } from '../../errors.ts';
+import type { LiveTurn } from '../../turns/live-turn.ts';
+import type { TurnRequest } from '../../turns/run-turn.ts';
 import { ownerOf } from '../auth.ts';
+import { leaving, onAbort } from '../disconnect.ts';
 import { turnRequest, wantsStream } from '../message-request.ts';
 import { pageOf } from '../page-request.ts';
+import { markReplayed, messageKey } from '../request-key.ts';
+import type { App, Rooms } from '../rooms.ts';
 import * as schemas from '../schemas.ts';
-import { streamTurn } from '../sse.ts';
+import { streamAnswer } from '../sse.ts';
 import { answerView, listView, messageView, turnFailure } from '../views.ts';
 
 const errors = { '4xx': schemas.ErrorAnswer, '5xx': schemas.ErrorAnswer };
 
-export function addMessageRoutes(app: App, { sessions, turns, streamTimes }: Rooms): void {
+export function addMessageRoutes(app: App, rooms: Rooms): void {
+  const { sessions, streamTimes, idempotencySeconds } = rooms;
   app.post(
     '/sessions/:session_id/messages',
     {
@@ -21,8 +28,11 @@ export function addMessageRoutes(app: App, { sessions, turns, streamTimes }: Roo
         summary: 'Send a message and get the answer',
         description:
           'With `stream: true` or `Accept: text/event-stream` the answer comes as server-sent events: ' +
-          '`turn.started`, `message.delta`, `reasoning.delta`, then `turn.completed` with the answer or ' +
-          '`turn.failed` with the error. The turn goes on when the client leaves.',
+          '`turn.started`, `message.delta`, `reasoning.delta`, `message.restart` (discard the text so far), then ' +
+          '`turn.completed` with the answer or `turn.failed` with the error. The turn goes on when the client ' +
+          'leaves, unless `on_disconnect` says otherwise; its events can be read again. With an ' +
+          '`Idempotency-Key` that was used before, the answer is that of the turn it was used for: joined while ' +
+          'it runs, replayed when it is over, and tried again if it failed.',
         params: schemas.SessionParams,
         headers: schemas.MessageHeaders,
         body: schemas.MessageRequest,
@@ -38,17 +48,18 @@ export function addMessageRoutes(app: App, { sessions, turns, streamTimes }: Roo
         },
       },
     },
-    async (request, reply) => {
-      const stream = wantsStream(request.body, request.headers.accept);
-      const live = await turns.start(
-        turnRequest(request.body, {
-          owner: ownerOf(),
-          sessionId: request.params.session_id,
-          provider: request.headers['x-provider'],
-          stream,
-        }),
-      );
-      if (stream) return streamTurn(live, reply, streamTimes);
+    async ({ body, headers, params }, reply) => {
+      const stream = wantsStream(body, headers.accept);
+      const provider = headers['x-provider'];
+      const turn = turnRequest(body, {
+        owner: ownerOf(),
+        sessionId: params.session_id,
+        provider,
+        stream,
+        key: messageKey(headers['idempotency-key'], body, provider, idempotencySeconds),
+      });
+      const live = await startTurn(turn, body.on_disconnect === 'cancel', rooms, reply);
+      if (stream) return streamAnswer(live, reply, streamTimes);
       const ended = await live.ended;
       if (ended.turn.error !== null) throw turnFailure(ended);
       return answerView(ended);
@@ -71,4 +82,34 @@ export function addMessageRoutes(app: App, { sessions, turns, streamTimes }: Roo
     async ({ params, query }) =>
       listView(await sessions.items(ownerOf(), params.session_id, pageOf(query, 'asc')), messageView),
   );
+}
+
+/** @param bound whether the turn ends with the client's connection; never a turn that somebody else has started */
+async function startTurn(
+  request: TurnRequest,
+  bound: boolean,
+  { turns }: Rooms,
+  reply: FastifyReply,
+): Promise<LiveTurn> {
+  const gone = bound ? leaving(reply) : undefined;
+  try {
+    const { live, replayed } = await turns.start(request, gone);
+    if (replayed) markReplayed(reply);
+    else if (gone !== undefined) onAbort(gone, cancel(live.id));
+    return live;
+  } catch (error) {
+    // Who asks to be refused wants to hear of it; a library that tries again by itself would keep it from them.
+    const refused = error instanceof AppError && error.code === 'session_busy' && request.onBusy === 'reject';
+    if (refused) void reply.header('x-should-retry', 'false');
+    throw error;
+  }
+
+  function cancel(turnId: string) {
+    return () => {
+      turns.cancel(request.owner, request.sessionId, turnId).catch((error: unknown) => {
+        // Nobody is there to be told; the turn then ends by itself, or with the session.
+        reply.log.warn({ err: error, turn_id: turnId }, 'a turn without a client could not be cancelled');
+      });
+    };
+  }
 }

@@ -1,29 +1,38 @@
-/** `GET /providers`: who can answer. */
+/** `GET /providers`: who can answer, and how it stands with each. */
 
-import type { App, Rooms } from '../app.ts';
-import { ProviderList } from '../schemas.ts';
+import type { App, Rooms } from '../rooms.ts';
+import { ProviderList } from '../server-schemas.ts';
+import { targetView } from '../views.ts';
 
-export function addProviderRoutes(app: App, { providers }: Rooms): void {
+export function addProviderRoutes(app: App, { providers, readiness, routes }: Rooms): void {
   app.get(
     '/providers',
     {
       schema: {
         tags: ['Server'],
         operationId: 'listProviders',
-        summary: 'Providers and their models',
+        summary: 'Providers, their models and their health; routes',
         response: { 200: ProviderList },
       },
     },
-    () => ({
-      object: 'list' as const,
-      default: providers.default.name,
-      data: providers.all.map((provider) => ({
-        object: 'provider' as const,
-        name: provider.name,
-        default_model: provider.defaultModel,
-        models: [...provider.models],
-        context_tokens: provider.contextTokens,
-      })),
-    }),
+    () => {
+      const states = readiness.targets();
+      return {
+        object: 'list' as const,
+        default: providers.default.name,
+        data: providers.all.map((provider) => ({
+          object: 'provider' as const,
+          name: provider.name,
+          default_model: provider.defaultModel,
+          models: [...provider.models],
+          context_tokens: provider.contextTokens,
+          targets: states.filter((state) => state.provider === provider.name).map(targetView),
+        })),
+        routes: routes.map(({ name, targets }) => ({
+          name,
+          targets: targets.map((target) => ({ ...target })),
+        })),
+      };
+    },
   );
 }

@@ -3,16 +3,17 @@
 import type { Static } from 'typebox';
 import type { SessionSettings } from '../../conversation/session.ts';
 import { AppError } from '../../errors.ts';
-import type { App, Rooms } from '../app.ts';
 import { ownerOf } from '../auth.ts';
 import { pageOf } from '../page-request.ts';
+import { markReplayed, sessionKey } from '../request-key.ts';
+import type { App, Rooms } from '../rooms.ts';
 import * as schemas from '../schemas.ts';
 import { listView, sessionView, windowView } from '../views.ts';
 
 const errors = { '4xx': schemas.ErrorAnswer, '5xx': schemas.ErrorAnswer };
 const one = { 200: schemas.Session, ...errors };
 
-export function addSessionRoutes(app: App, { sessions }: Rooms): void {
+export function addSessionRoutes(app: App, { sessions, turns, idempotencySeconds }: Rooms): void {
   app.post(
     '/sessions',
     {
@@ -24,12 +25,15 @@ export function addSessionRoutes(app: App, { sessions }: Rooms): void {
         tags: ['Sessions'],
         operationId: 'createSession',
         summary: 'Create a session',
+        headers: schemas.SessionHeaders,
         body: schemas.SessionChange,
         response: { 201: schemas.Session, ...errors },
       },
     },
-    async (request, reply) => {
-      const session = await sessions.create(ownerOf(), settingsOf(request.body));
+    async ({ body, headers }, reply) => {
+      const key = sessionKey(headers['idempotency-key'], body, idempotencySeconds);
+      const { session, replayed } = await sessions.create(ownerOf(), settingsOf(body), key);
+      if (replayed) markReplayed(reply);
       return reply.code(201).header('location', `/sessions/${session.id}`).send(sessionView(session));
     },
   );
@@ -77,7 +81,9 @@ export function addSessionRoutes(app: App, { sessions }: Rooms): void {
         tags: ['Sessions'],
         operationId: 'changeSession',
         summary: 'Change the settings of a session',
-        description: 'Changes the fields that are present; null takes a setting back. Metadata is replaced.',
+        description:
+          'Changes the fields that are present; null takes a setting back. Metadata is replaced. Whatever changes ' +
+          'puts off the expiry of a session with `ttl_seconds`.',
         params: schemas.SessionParams,
         body: schemas.SessionChange,
         response: one,
@@ -100,6 +106,7 @@ export function addSessionRoutes(app: App, { sessions }: Rooms): void {
     },
     async ({ params }, reply) => {
       await sessions.delete(ownerOf(), params.session_id);
+      turns.abandon(params.session_id);
       return reply.code(204).send(null);
     },
   );
@@ -160,5 +167,6 @@ function settingsOf(body: Static<typeof schemas.SessionChange>): Partial<Session
     ...(body.max_context_tokens === undefined ? {} : { maxContextTokens: body.max_context_tokens }),
     ...(body.instructions === undefined ? {} : { instructions: body.instructions }),
     ...(body.metadata === undefined ? {} : { metadata: body.metadata }),
+    ...(body.ttl_seconds === undefined ? {} : { ttlSeconds: body.ttl_seconds }),
   };
 }

@@ -1,0 +1,59 @@
+/**
+ * The `Idempotency-Key` of a request, with a fingerprint of what the request asks. How the answer is to be
+ * delivered is no part of it: a request that is sent again may stream where the first did not.
+ */
+
+import { createHash } from 'node:crypto';
+import type { FastifyReply } from 'fastify';
+import type { RequestKey } from '../conversation/request-key.ts';
+
+/** The fields of a message's body that say how it is answered, and not what is asked. */
+const DELIVERY = new Set(['stream', 'on_busy', 'on_disconnect']);
+
+/**
+ * The key of a sent message; null without the header.
+ * @param provider the header `X-Provider`, which asks for something as the body does
+ * @param seconds how long the key stands for the request
+ */
+export function messageKey(
+  header: string | undefined,
+  body: object,
+  provider: string | undefined,
+  seconds: number,
+): RequestKey | null {
+  if (header === undefined) return null;
+  const asked = Object.fromEntries(Object.entries(body).filter(([name]) => !DELIVERY.has(name)));
+  return keyOf(header, { body: asked, provider: provider ?? null }, seconds);
+}
+
+/**
+ * The key of a session to be made; null without the header.
+ * @param seconds how long the key stands for the request
+ */
+export function sessionKey(header: string | undefined, body: object, seconds: number): RequestKey | null {
+  return header === undefined ? null : keyOf(header, { body }, seconds);
+}
+
+/** Tells the client that the answer is that of an earlier request under the same key. */
+export function markReplayed(reply: FastifyReply): void {
+  void reply.header('idempotent-replayed', 'true');
+}
+
+function keyOf(value: string, asked: object, seconds: number): RequestKey {
+  return { value, fingerprint: fingerprintOf(asked), expiresAt: Date.now() + seconds * 1000 };
+}
+
+/** The same for the same JSON, in whatever order its keys were written; sha256 in base64url. */
+function fingerprintOf(asked: unknown): string {
+  return createHash('sha256').update(canonicalJson(asked)).digest('base64url');
+}
+
+/** JSON without space and with sorted keys. Bodies are no deeper than `json-body.ts` lets in. */
+function canonicalJson(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+  const fields = Object.entries(value)
+    .sort(([one], [other]) => (one < other ? -1 : 1))
+    .map(([name, inner]) => `${JSON.stringify(name)}:${canonicalJson(inner)}`);
+  return `{${fields.join(',')}}`;
+}

@@ -1,0 +1,54 @@
+/** What the routes are made of: the rooms behind them, as the composition root hands them over. */
+
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
+import type { TargetState } from '../conversation/target-state.ts';
+import type { Providers } from '../providers/provider.ts';
+import type { Sessions } from '../sessions/sessions.ts';
+import type { Turns } from '../turns/turns.ts';
+import type { ErrorSummary } from './error-summary.ts';
+import type { StreamTimes } from './sse.ts';
+
+/** Fastify with the schemas of `schemas.ts` as the types of requests. */
+export type App = FastifyInstance<
+  Server,
+  IncomingMessage,
+  ServerResponse,
+  FastifyBaseLogger,
+  TypeBoxTypeProvider
+>;
+
+export interface Rooms {
+  sessions: Sessions;
+  turns: Turns;
+  providers: Pick<Providers, 'all' | 'default'>;
+  readiness: Readiness;
+  /** Lists of targets with a name, as the operator has declared them. */
+  routes: readonly NamedRoute[];
+  /** How long an `Idempotency-Key` stands for its request, in seconds. */
+  idempotencySeconds: number;
+  errors: ErrorSummary;
+  version: string;
+  streamTimes: StreamTimes;
+}
+
+/** What tells whether the server can do its work. */
+export interface Readiness {
+  /** Rejects if the store could not serve a turn now. */
+  store(): Promise<void>;
+  /** The known targets: those that have been asked, and others that would be. */
+  targets(): readonly TargetState[];
+}
+
+export interface NamedRoute {
+  name: string;
+  targets: readonly {
+    provider: string;
+    model: string;
+    /** Its share of the requests among the targets with a weight; null where the order alone decides. */
+    weight: number | null;
+    /** Tokens that the model takes; null where the operator has not said so. */
+    context_tokens: number | null;
+  }[];
+}

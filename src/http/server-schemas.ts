@@ -1,0 +1,69 @@
+/** The shapes of what the server says of itself: its providers, its health and its readiness. */
+
+import { Type } from 'typebox';
+import { nullable, Time } from './schemas.ts';
+
+export const Target = Type.Object({
+  model: Type.String(),
+  state: Type.Enum(['closed', 'resting', 'open', 'half_open'], {
+    description:
+      '`closed`: in service; `resting`: it asked to be left alone; `open`: it failed too often and is left out; ' +
+      '`half_open`: one request is trying whether it is back',
+  }),
+  since: Time,
+  until: nullable(Time),
+});
+
+const Route = Type.Object({
+  name: Type.String(),
+  targets: Type.Array(
+    Type.Object({
+      provider: Type.String(),
+      model: Type.String(),
+      weight: nullable(Type.Number({ description: 'Its share of the requests; null: by order alone' })),
+      context_tokens: nullable(Type.Integer()),
+    }),
+  ),
+});
+
+export const ProviderList = Type.Object({
+  object: Type.Literal('list'),
+  default: Type.String(),
+  data: Type.Array(
+    Type.Object({
+      object: Type.Literal('provider'),
+      name: Type.String(),
+      default_model: nullable(Type.String()),
+      models: Type.Array(Type.String()),
+      context_tokens: nullable(Type.Integer()),
+      targets: Type.Array(Target, {
+        description: 'The models that are known to be asked, and how it stands with each',
+      }),
+    }),
+  ),
+  routes: Type.Array(Route, { description: 'Lists of targets that can be named as a model' }),
+});
+
+export const Health = Type.Object({
+  status: Type.Literal('ok'),
+  version: Type.String(),
+  uptime_seconds: Type.Number(),
+  errors: Type.Object({
+    total: Type.Integer(),
+    by_code: Type.Record(Type.String(), Type.Integer()),
+    last: nullable(Type.Object({ code: Type.String(), request_id: Type.String(), at: Time })),
+  }),
+});
+
+const CheckStatus = Type.Enum(['ok', 'unavailable']);
+
+export const Ready = Type.Object({
+  status: Type.Enum(['ready', 'unavailable']),
+  checks: Type.Object({
+    store: Type.Object({ status: CheckStatus }),
+    providers: Type.Object({
+      status: CheckStatus,
+      targets: Type.Array(Type.Object({ provider: Type.String(), ...Target.properties })),
+    }),
+  }),
+});
