@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { type TestContext, test } from 'node:test';
 import { type ProviderDouble, startProviderDouble } from '../provider-double.ts';
-import { call, newSession, send } from './client.ts';
+import { call, newSession, readEvents, send } from './client.ts';
 import { outputWith, type ParleyProcess, removeParley, runParley, startParley } from './parley-process.ts';
 
 /** A server that comes back after each kill, and is removed after the test. */
@@ -203,4 +203,40 @@ test('a database of a newer version stops the start, and is left as it was', asy
   assert.match(output, new RegExp(String(known + 1000)));
   assert.doesNotMatch(output, /\n\s+at /);
   assert.equal(version(), known + 1000);
+});
+
+test('who follows a turn in which the server died is told that, and how the turn ended', async (context) => {
+  const double = await startDouble(context);
+  const mortal = await startMortal(context, { OPENAI_BASE_URL: double.url });
+  const sessionId = await newSession(mortal.parley.url);
+  const never = new Promise(() => undefined);
+  double.respondOnce({ text: ['Once ', 'upon ', 'a time'], waitAt: { piece: 3, wait: never } });
+  const body = JSON.stringify({ content: 'Tell me.', stream: true });
+  const headers = { 'content-type': 'application/json', 'idempotency-key': 'tale' };
+  const path = `/sessions/${sessionId}/messages`;
+  const cut = await fetch(mortal.parley.url + path, { method: 'POST', headers, body });
+  const reader = cut.body?.pipeThrough(new TextDecoderStream()).getReader();
+  let read = '';
+  while (!read.includes('upon ')) read += (await reader?.read())?.value ?? '';
+  await mortal.killAndRestart();
+  await assert.rejects(async () => {
+    while ((await reader?.read())?.done === false);
+  });
+
+  const told = readEvents(read);
+  const events = `/sessions/${sessionId}/turns/${told[0]?.data.turn_id}/events`;
+  const last = { 'last-event-id': String(told.at(-1)?.id) };
+  const followed = readEvents(await (await fetch(mortal.parley.url + events, { headers: last })).text());
+  assert.deepEqual(
+    followed.map(({ event, data }) => [event, data.error.code]),
+    [
+      ['error', 'events_expired'],
+      ['turn.failed', 'server_restarted'],
+    ],
+  );
+  // The key of a turn that failed runs it again.
+  const again = await fetch(mortal.parley.url + path, { method: 'POST', headers, body });
+  assert.equal(again.headers.get('idempotent-replayed'), null);
+  assert.equal(readEvents(await again.text()).at(-1)?.event, 'turn.completed');
+  assert.deepEqual(await contents(mortal.parley.url, sessionId), ['Tell me.', 'You said: Tell me.']);
 });

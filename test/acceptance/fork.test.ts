@@ -118,7 +118,7 @@ test('an empty session forks into an empty session', async () => {
 test('failed turns are not copied, and cannot be forked at', async () => {
   const id = await server.newSession();
   await server.converse(id, 'a');
-  server.double.respondOnce({ status: 500 });
+  server.double.respondOnce({ status: 404 });
   const failed = await server.send(id, 'lost');
   const turnId = failed.body.error.details.turn_id;
   const refused = await server.call('POST', `/sessions/${id}/fork`, { turn_id: turnId });

@@ -87,7 +87,8 @@ test('an error names its code in both lines, and the attempts in that of the tur
   assert.deepEqual([requested['status'], requested['code']], [502, 'provider_error']);
   const ran = await onlyLine({ msg: 'turn', turn_id: body.error.details.turn_id });
   assert.deepEqual([ran['level'], ran['status'], ran['code']], [40, 'failed', 'provider_error']);
-  assert.deepEqual(ran['failures'], [{ kind: 'server_error', http_status: 503 }]);
+  const failure = { kind: 'server_error', http_status: 503 };
+  assert.deepEqual(ran['failures'], [failure, failure]);
 });
 
 test('a request whose client left has its line too', async () => {
@@ -107,10 +108,14 @@ test('a request whose client left has its line too', async () => {
 
 test('what is said is in no line, whatever becomes of it', async () => {
   const secret = 'what-was-said';
+  const error = { message: `cannot answer "${secret}"` };
+  // What may be over in a moment is asked for twice.
   double.respondOnce(
     { text: `${secret} by the model`, reasoning: secret },
-    { status: 400, error: { message: `cannot answer "${secret}"` } },
-    { status: 500, error: { message: `cannot answer "${secret}"` } },
+    { status: 400, error },
+    { status: 500, error },
+    { status: 500, error },
+    { html: secret },
     { html: secret },
     { text: [secret], error: { message: secret, code: 500 } },
   );
@@ -140,7 +145,7 @@ async function outputAt(context: TestContext, level: string): Promise<ParleyProc
   context.after(() => removeParley(quiet));
   const sessionId = await newSession(quiet.url);
   await send(quiet.url, sessionId, 'Hello');
-  double.respondOnce({ status: 500 });
+  double.respondOnce({ status: 404 });
   await send(quiet.url, sessionId, 'Hello');
   await quiet.stop();
   return quiet;

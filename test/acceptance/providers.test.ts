@@ -185,7 +185,10 @@ test('GET /providers lists all in their order, with models and the default', asy
   assert.equal((await call(parley.url, 'GET', '/providers')).body.default, 'openai');
   const names = body.data.map(({ name }: { name: string }) => name);
   assert.deepEqual(names, ['openai', 'openrouter', 'alpha', 'beta', 'bare']);
-  assert.deepEqual(body.data[2], {
+  const { targets, ...alpha } = body.data[2];
+  const states = targets.map(({ model, state }: { model: string; state: string }) => [model, state]);
+  assert.deepEqual(states[0], ['alpha-1', 'closed']);
+  assert.deepEqual(alpha, {
     object: 'provider',
     name: 'alpha',
     default_model: 'alpha-1',

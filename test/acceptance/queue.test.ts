@@ -75,7 +75,7 @@ test('many messages at once are stored strictly as question and answer', async (
 test('a failed turn lets the next one in', async () => {
   const id = await server.newSession();
   const gate = createGate();
-  server.double.respondOnce({ status: 500, waitBefore: gate.opened });
+  server.double.respondOnce({ status: 404, waitBefore: gate.opened });
   const first = server.send(id, 'one');
   await server.double.arrived(1);
   const second = server.send(id, 'two');

@@ -6,7 +6,7 @@ import { Agent, request } from 'node:http';
 import { connect } from 'node:net';
 import { after, before, beforeEach, type TestContext, test } from 'node:test';
 import { type ProviderDouble, startProviderDouble } from '../provider-double.ts';
-import { call, newSession, readEvents, send, stream } from './client.ts';
+import { call, newSession, readEvents, type StreamEvent, send, stream } from './client.ts';
 import { outputWith, type ParleyProcess, removeParley, startParley } from './parley-process.ts';
 
 let double: ProviderDouble;
@@ -121,6 +121,32 @@ test('turns that are not over within the grace time fail, and their clients are 
     );
     assert.equal((await send(again.url, sessionId, 'Again')).status, 200);
   }
+  // What the client was told is what can be read again, under the same numbers.
+  const turnId = events[0]?.data.turn_id;
+  const path = `/sessions/${streamedId}/turns/${turnId}/events?after=0`;
+  const replayed = readEvents(await (await fetch(again.url + path)).text());
+  assert.deepEqual(replayed.map(told), events.slice(1).map(told));
+});
+
+const told = ({ id, event, data }: StreamEvent) => [id, event, data.text ?? data.error?.code];
+
+test('it closes in phases, each of them timed in the log', async (context) => {
+  const parley = await start(context);
+  await newSession(parley.url);
+  assert.equal(await parley.stop(), 0);
+  const phases = parley.logLines().filter(({ msg }) => msg === 'closed');
+  assert.deepEqual(
+    phases.map(({ phase, of, name }) => [phase, of, name]),
+    [
+      [1, 6, 'new requests'],
+      [2, 6, 'running turns'],
+      [3, 6, 'connections'],
+      [4, 6, 'sweeper'],
+      [5, 6, 'providers'],
+      [6, 6, 'store'],
+    ],
+  );
+  assert.ok(phases.every(({ ms }) => Number.isInteger(ms)));
 });
 
 test('a second signal ends it at once', async (context) => {

@@ -195,7 +195,7 @@ test('calls that were given up do not keep the conversation from going on', asyn
 test('the result of a failed turn can be sent again', async () => {
   const id = await server.newSession();
   await callsMade(id, 'Weather?', call('call_1', 'Rome'));
-  server.double.respondOnce({ status: 500 });
+  server.double.respondOnce({ status: 404 });
   assert.equal((await answerCall(id, 'call_1', 'sun')).status, 502);
   assert.equal((await answerCall(id, 'call_1', 'rain')).status, 200);
   assertWellFormed(server.double.last.body.messages);

@@ -84,7 +84,7 @@ test('turns follow one another, the head is the last, and they are listed by pag
 test('a failed turn keeps its error and attempts, and is not part of the conversation', async () => {
   const id = await server.newSession();
   const first = await server.converse(id, 'one');
-  server.double.respondOnce({ status: 500 });
+  server.double.respondOnce({ status: 404 });
   const failed = await server.send(id, 'lost');
   assert.equal(failed.status, 502);
   assert.equal(failed.body.error.code, 'provider_error');
@@ -92,7 +92,7 @@ test('a failed turn keeps its error and attempts, and is not part of the convers
   assert.equal(attempts.length, 1);
   assert.deepEqual(
     [attempts[0].provider, attempts[0].status, attempts[0].error],
-    ['openai', 'failed', { kind: 'server_error', http_status: 500 }],
+    ['openai', 'failed', { kind: 'model_not_found', http_status: 404 }],
   );
   assert.ok(!JSON.stringify(failed.body).includes(providerErrorMessage), 'nothing of what the provider said');
 
@@ -132,7 +132,7 @@ test('a failed turn keeps its error and attempts, and is not part of the convers
 
 test('a first turn that fails leaves an empty session', async () => {
   const id = await server.newSession();
-  server.double.respondOnce({ cut: 'before headers' });
+  server.double.respondOnce({ status: 404 });
   assert.equal((await server.send(id, 'lost')).status, 502);
   assert.equal((await get(`/sessions/${id}`)).head_turn_id, null);
   assert.deepEqual((await get(`/sessions/${id}/messages`)).data, []);
@@ -205,4 +205,18 @@ test('a turn is found in its own session alone', async () => {
     const { status, body } = await server.call('GET', `/sessions/${session}/turns/${turn}`);
     assert.deepEqual([status, body.error.code], [404, code]);
   }
+});
+
+test('a failed attempt keeps what the provider said it used', async () => {
+  const id = await server.newSession();
+  const usage = { prompt_tokens: 5, completion_tokens: 2, total_tokens: 7 };
+  const piece = { choices: [{ index: 0, delta: { content: 'Once' }, finish_reason: null }], usage };
+  server.double.respondOnce({ raw: [`data: ${JSON.stringify(piece)}\n\n`], cut: { afterBytes: 10_000 } });
+  const { events } = await stream(server.url, id, 'Tell me.');
+  assert.equal(events.at(-1)?.event, 'turn.failed');
+  const { data: turns } = await get(`/sessions/${id}/turns`);
+  const [attempt] = turns[0].attempts;
+  assert.deepEqual([attempt.status, attempt.error.kind], ['failed', 'interrupted']);
+  assert.deepEqual([attempt.usage.input_tokens, attempt.usage.output_tokens], [5, 2]);
+  assert.equal(turns[0].usage, null);
 });
