@@ -29,8 +29,8 @@ const HEADERS = {
 };
 
 /**
- * Streams the turn from its start, as the answer to a message. Resolves when the stream has ended or the client is gone; throws, before
- * anything is sent, the error of a turn that failed before its first token.
+ * Streams the turn from its start, as the answer to a message. Resolves when the stream has ended or the client is
+ * gone; throws, before anything is sent, the error of a turn that failed before its first token.
  */
 export async function streamAnswer(live: LiveTurn, reply: FastifyReply, times: StreamTimes): Promise<void> {
   const reader = createReader(live, -1);
