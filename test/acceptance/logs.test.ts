@@ -164,3 +164,21 @@ test('LOG_LEVEL silent leaves the greeting alone', async (context) => {
   assert.deepEqual(parley.logLines(), []);
   assert.match(parley.output(), /listens on/);
 });
+
+test('a change of how it stands with a target is a line', async () => {
+  const sessionId = await newSession(parley.url, { model: 'm-locked' });
+  // A key that does not work takes the target out of service at once.
+  double.respondOnce({ status: 401 });
+  assert.equal((await send(parley.url, sessionId, 'Hello')).status, 502);
+  const opened = await onlyLine({ msg: 'target state', model: 'm-locked' });
+  assert.deepEqual([opened['level'], opened['provider'], opened['state']], [40, 'openai', 'open']);
+  assert.ok(Date.parse(String(opened['until'])) > Date.parse(String(opened['time'])));
+  // The only target there is is asked all the same, and is back.
+  assert.equal((await send(parley.url, sessionId, 'Hello again')).status, 200);
+  await lines({ msg: 'target state', model: 'm-locked', state: 'closed' });
+  const all = await lines({ msg: 'target state', model: 'm-locked' });
+  assert.deepEqual(
+    all.map(({ state }) => state),
+    ['open', 'half_open', 'closed'],
+  );
+});
