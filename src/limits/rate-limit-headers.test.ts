@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import * as fc from 'fast-check';
+import type { BucketState } from './limiter.ts';
+import { rateLimitHeaders } from './rate-limit-headers.ts';
+
+const bucket: BucketState = {
+  limit: 'address',
+  identity: '203.0.113.7',
+  rate: 1,
+  burst: 5,
+  remaining: 4,
+  resetSeconds: 1,
+  exhausted: false,
+};
+
+function allowed(...buckets: Partial<BucketState>[]): Record<string, string> {
+  const states = buckets.map((change) => ({ ...bucket, ...change }));
+  return rateLimitHeaders({ allowed: true, retryAfterSeconds: 0, buckets: states });
+}
+
+describe('the headers of a decision', () => {
+  test('of one bucket', () => {
+    assert.deepEqual(allowed({}), {
+      RateLimit: '"address";r=4;t=1',
+      'RateLimit-Policy': '"address";q=5;w=5',
+    });
+  });
+
+  test('of several buckets are lists in their order', () => {
+    assert.deepEqual(allowed({}, { limit: 'key', rate: 10, burst: 25, remaining: 24 }), {
+      RateLimit: '"address";r=4;t=1, "key";r=24;t=1',
+      'RateLimit-Policy': '"address";q=5;w=5, "key";q=25;w=3',
+    });
+  });
+
+  test('tell of a bucket that denied the time of Retry-After, not the one at which it is full', () => {
+    const key = { ...bucket, limit: 'key', remaining: 0, resetSeconds: 40, exhausted: true };
+    assert.deepEqual(rateLimitHeaders({ allowed: false, retryAfterSeconds: 8, buckets: [bucket, key] }), {
+      RateLimit: '"address";r=4;t=1, "key";r=0;t=8',
+      'RateLimit-Policy': '"address";q=5;w=5, "key";q=5;w=5',
+    });
+  });
+
+  test('are none where nothing limited the request', () => {
+    assert.deepEqual(allowed(), {});
+  });
+
+  test('round the window up, and not because of a rounding error', () => {
+    assert.equal(allowed({ rate: 2, burst: 5 })['RateLimit-Policy'], '"address";q=5;w=3');
+    // 1 / (1 / 49) is a little more than 49.
+    assert.equal(allowed({ rate: 1 / 49, burst: 1 })['RateLimit-Policy'], '"address";q=1;w=49');
+  });
+
+  test('quote a name as structured fields do', () => {
+    assert.equal(allowed({ limit: String.raw`a"b\c` }).RateLimit, String.raw`"a\"b\\c";r=4;t=1`);
+  });
+
+  test('are structured fields whatever the numbers are, and never name the identity', () => {
+    const positive = fc.double({ min: 1e-300, max: 1e300, noNaN: true });
+    fc.assert(
+      fc.property(positive, positive, (rate, more) => {
+        const headers = allowed({ rate, burst: 1 + more, remaining: Math.floor(more) });
+        assert.match(headers.RateLimit ?? '', /^"address";r=\d{1,15};t=\d{1,15}$/);
+        assert.match(headers['RateLimit-Policy'] ?? '', /^"address";q=[1-9]\d{0,14};w=[1-9]\d{0,14}$/);
+      }),
+    );
+  });
+});

@@ -1,0 +1,42 @@
+/**
+ * What a decision looks like in the headers `RateLimit` and `RateLimit-Policy`, structured fields as
+ * draft-ietf-httpapi-ratelimit-headers-10 has them: one item for each bucket, named after its limit.
+ */
+
+import type { BucketState, Decision } from './limiter.ts';
+
+/** Structured fields know no larger integers. */
+const MOST = 999_999_999_999_999;
+
+/** A rounding error is no second. */
+const TOLERANCE = 1e-9;
+
+/** Both headers by name; none if nothing limited the request. Identities are not shown. */
+export function rateLimitHeaders(decision: Decision): Record<string, string> {
+  const { buckets } = decision;
+  if (buckets.length === 0) return {};
+  return {
+    RateLimit: buckets.map((bucket) => stateItem(bucket, decision)).join(', '),
+    'RateLimit-Policy': buckets.map(policyItem).join(', '),
+  };
+}
+
+/** `r` requests are left for the next `t` seconds: of a bucket that denied, none until a retry makes sense. */
+function stateItem(bucket: BucketState, { retryAfterSeconds }: Decision): string {
+  const seconds = bucket.exhausted ? retryAfterSeconds : bucket.resetSeconds;
+  return `${quoted(bucket.limit)};r=${integer(bucket.remaining)};t=${integer(seconds)}`;
+}
+
+/** `q` requests in `w` seconds, the time in which the bucket fills from empty. */
+function policyItem({ limit, rate, burst }: BucketState): string {
+  const seconds = Math.max(1, Math.ceil(burst / rate - TOLERANCE));
+  return `${quoted(limit)};q=${integer(burst)};w=${integer(seconds)}`;
+}
+
+function integer(value: number): number {
+  return Math.min(Math.floor(value), MOST);
+}
+
+function quoted(text: string): string {
+  return `"${text.replaceAll(/["\\]/g, String.raw`\$&`)}"`;
+}
