@@ -5,6 +5,8 @@ import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { type TestContext, test } from 'node:test';
+import { sampleClient, sampleEntry } from './admin-store.contract.ts';
+import type { OpenedStore } from './admin-store.ts';
 import { openSqliteStore } from './sqlite.ts';
 import { temporaryDatabase } from './sqlite-samples.contract.ts';
 import {
@@ -14,6 +16,7 @@ import {
   OWNER,
   RESTARTED,
   runTurn,
+  SERVED,
   sampleBegin,
   sampleKey,
   sampleOutcome,
@@ -43,6 +46,26 @@ const VERSION_1 = `
   CREATE INDEX items_by_turn ON items (turn);
   CREATE INDEX items_by_id ON items (id);
   PRAGMA application_id = 0x50726c79; PRAGMA user_version = 1; PRAGMA journal_mode = WAL;
+`;
+
+/** What version 2 has added. */
+const VERSION_2 = `
+  ALTER TABLE sessions ADD COLUMN expires_at INTEGER;
+  ALTER TABLE sessions ADD COLUMN served_provider TEXT;
+  ALTER TABLE sessions ADD COLUMN served_model TEXT;
+  CREATE INDEX sessions_by_expiry ON sessions (expires_at) WHERE expires_at IS NOT NULL;
+  ALTER TABLE turns ADD COLUMN joined INTEGER NOT NULL DEFAULT 1;
+  UPDATE turns SET joined = 0 WHERE status NOT IN ('completed', 'incomplete');
+  CREATE TABLE turn_keys (session INTEGER NOT NULL REFERENCES sessions ON DELETE CASCADE, key TEXT NOT NULL,
+    fingerprint TEXT NOT NULL, turn INTEGER NOT NULL, expires_at INTEGER NOT NULL,
+    PRIMARY KEY (session, key)) STRICT, WITHOUT ROWID;
+  CREATE INDEX turn_keys_by_expiry ON turn_keys (expires_at);
+  CREATE TABLE session_keys (owner TEXT NOT NULL, key TEXT NOT NULL, fingerprint TEXT NOT NULL,
+    session INTEGER NOT NULL REFERENCES sessions ON DELETE CASCADE, expires_at INTEGER NOT NULL,
+    PRIMARY KEY (owner, key)) STRICT, WITHOUT ROWID;
+  CREATE INDEX session_keys_by_session ON session_keys (session);
+  CREATE INDEX session_keys_by_expiry ON session_keys (expires_at);
+  PRAGMA user_version = 2;
 `;
 
 test('a database of version 1 is read, and written to, with all that is in it', async (context) => {
@@ -87,7 +110,35 @@ test('a database of version 1 is read, and written to, with all that is in it', 
   const timed = await store.updateSession(OWNER, session.id, { ttlSeconds: 1 }, 6000);
   assert.deepEqual([timed!.ttlSeconds, timed!.servedBy?.provider], [1, 'openai']);
   assert.equal(await sweepAll(store, 7000), 1);
+  await assertAdministered(store);
 });
+
+test('a database of version 2 keeps its conversations, and can be administered', async (context) => {
+  const old = versionOne(context);
+  const database = new DatabaseSync(old.location);
+  database.exec(VERSION_2);
+  database.exec("UPDATE sessions SET served_provider = 'openai', served_model = 'gpt'");
+  database.exec("INSERT INTO turn_keys VALUES (1, 'a key', 'f1', 1, 100000)");
+  database.close();
+  const store = openSqliteStore(old.location);
+  context.after(() => store.close());
+  const session = { ...old.session, headTurnId: 't2', ttlSeconds: null, servedBy: SERVED };
+  assert.deepEqual(await store.getSession(OWNER, session.id), session);
+  const key = sampleKey({ value: 'a key' });
+  const replay = await store.beginTurn(sampleBegin(session, { key }));
+  assert.equal(replay.kind === 'replay' && replay.turn.id, 't1');
+  await assertAdministered(store);
+});
+
+/** What operators keep is there, empty, and can be written to. */
+async function assertAdministered({ admin }: OpenedStore): Promise<void> {
+  const page = { limit: 9, after: null, order: 'asc' } as const;
+  assert.deepEqual([await admin.listKeys(), await admin.listBypass()], [[], []]);
+  const client = sampleClient();
+  await admin.saveClient(client, sampleEntry());
+  assert.deepEqual(await admin.listClients(page), { data: [client], hasMore: false });
+  assert.equal((await admin.listAudit(page)).data.length, 1);
+}
 
 /** A session with a turn of each kind; the last one was running when its server died. */
 function versionOne(context: TestContext) {

@@ -4,13 +4,14 @@ import assert from 'node:assert/strict';
 import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { type TestContext, test } from 'node:test';
+import { sampleBypass, sampleEntry } from './admin-store.contract.ts';
+import type { OpenedStore } from './admin-store.ts';
 import { createSqliteStore } from './sqlite.ts';
 import { openDatabaseFile } from './sqlite-file.ts';
 import { createGroupCommit } from './sqlite-group-commit.ts';
 import { openWriteAheadLog } from './sqlite-log.ts';
 import type { Recovery, Sync } from './sqlite-outage.ts';
 import { temporaryDatabase } from './sqlite-samples.contract.ts';
-import type { Store } from './store.ts';
 import {
   begin,
   createdSession,
@@ -46,14 +47,15 @@ function setUp(context: TestContext, lockMilliseconds = 2000) {
 }
 
 /** Everything that writes or asks whether it could. */
-async function assertOut(store: Store, sessionId: string): Promise<void> {
+async function assertOut(store: OpenedStore, sessionId: string): Promise<void> {
   await rejectsWith(store.ping(), 'store_unavailable');
   await rejectsWith(store.createSession(sampleSession()), 'store_unavailable');
   await rejectsWith(store.beginTurn(sampleBegin(sampleSession({ id: sessionId }))), 'store_unavailable');
+  await rejectsWith(store.admin.saveBypass(sampleBypass(), sampleEntry()), 'store_unavailable');
 }
 
 /** Waits until the store answers to `ping`; the timer keeps the process, which the store does not. */
-async function recovered(store: Store): Promise<void> {
+async function recovered(store: OpenedStore): Promise<void> {
   for (;;) {
     const up = await store.ping().then(
       () => true,
@@ -101,6 +103,8 @@ test('a database that cannot be written to is read, and refuses the rest until i
   database.execute('PRAGMA query_only = OFF');
   await store.ping();
   await runTurn(store, session);
+  assert.deepEqual(await store.admin.listBypass(), []);
+  await store.admin.saveBypass(sampleBypass(), sampleEntry());
 });
 
 test("a write waits for another connection's lock, and the event loop does not", async (context) => {

@@ -118,7 +118,51 @@ const SECOND = `
   CREATE INDEX session_keys_by_expiry ON session_keys (expires_at);
 `;
 
-const migrations: readonly string[] = [FIRST, SECOND];
+/**
+ * What operators keep, found by the ids that they were given: these tables are small, and most are read whole.
+ * - `api_keys.client` refers to a client that may be deleted, whose keys stay; hence no foreign key.
+ * - `audit_log` is only ever added to, at its end.
+ */
+const THIRD = `
+  CREATE TABLE clients (
+    id TEXT NOT NULL PRIMARY KEY,
+    name TEXT NOT NULL,
+    rps REAL,
+    burst REAL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE api_keys (
+    id TEXT NOT NULL PRIMARY KEY,
+    client TEXT NOT NULL,
+    prefix TEXT NOT NULL,
+    hash TEXT NOT NULL,
+    note TEXT,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER,
+    revoked_at INTEGER,
+    last_used_at INTEGER
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX api_keys_by_client ON api_keys (client);
+
+  CREATE TABLE bypass (
+    network TEXT NOT NULL PRIMARY KEY,
+    note TEXT,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE audit_log (
+    id TEXT NOT NULL PRIMARY KEY,
+    at INTEGER NOT NULL,
+    action TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    details TEXT NOT NULL
+  ) STRICT, WITHOUT ROWID;
+`;
+
+const migrations: readonly string[] = [FIRST, SECOND, THIRD];
 
 /** The version that this program writes. */
 export const SCHEMA_VERSION = migrations.length;

@@ -1,13 +1,15 @@
 /**
  * The store on SQLite: a file, or memory for as long as the process lives. This file is the surface; tables
- * are in sqlite-schema.ts, statements in sqlite-sessions.ts, sqlite-turns.ts, sqlite-paths.ts, sqlite-keys.ts and
- * sqlite-sweep.ts, and durability in sqlite-group-commit.ts and sqlite-log.ts. The database is read and written on the event loop,
- * in microseconds; the disk is waited for elsewhere.
+ * are in sqlite-schema.ts, statements in sqlite-sessions.ts, sqlite-turns.ts, sqlite-paths.ts, sqlite-keys.ts,
+ * sqlite-sweep.ts and sqlite-admin.ts, and durability in sqlite-group-commit.ts and sqlite-log.ts. The database is
+ * read and written on the event loop, in microseconds; the disk is waited for elsewhere.
  */
 
 import type { RequestKey } from '../conversation/request-key.ts';
 import { isExpired, type Session } from '../conversation/session.ts';
 import { servedBy, type Turn } from '../conversation/turn.ts';
+import type { OpenedStore } from './admin-store.ts';
+import { createSqliteAdmin } from './sqlite-admin.ts';
 import { type Database, openDatabase } from './sqlite-database.ts';
 import { openDatabaseFile } from './sqlite-file.ts';
 import { createGroupCommit, type GroupCommit } from './sqlite-group-commit.ts';
@@ -19,21 +21,13 @@ import { migrate, SCHEMA_VERSION } from './sqlite-schema.ts';
 import { createSqliteSessions } from './sqlite-sessions.ts';
 import { createSqliteSweep } from './sqlite-sweep.ts';
 import { createSqliteTurns } from './sqlite-turns.ts';
-import type {
-  BeginOutcome,
-  CreateOutcome,
-  PathQuery,
-  SessionPath,
-  Store,
-  TurnBegin,
-  TurnCommit,
-} from './store.ts';
+import type { BeginOutcome, CreateOutcome, PathQuery, SessionPath, TurnBegin, TurnCommit } from './store.ts';
 
 /**
  * Opens the store in a file, created with its directory if missing, and brings it up to date. Throws an
  * `Error` for the operator if the file is another server's, a newer Parley's or not a Parley database.
  */
-export function openSqliteStore(location: string, log?: StoreLog): Store {
+export function openSqliteStore(location: string, log?: StoreLog): OpenedStore {
   const file = openDatabaseFile(location);
   const writeAheadLog = openWriteAheadLog(file.database, file.path, log);
   return createSqliteStore(file.database, createGroupCommit(file.database, writeAheadLog), async () => {
@@ -43,7 +37,7 @@ export function openSqliteStore(location: string, log?: StoreLog): Store {
 }
 
 /** The same without a file: what it remembers ends with the process. */
-export function openMemoryStore(): Store {
+export function openMemoryStore(): OpenedStore {
   const database = openDatabase(':memory:');
   migrate(database);
   const commits = createGroupCommit(database, null);
@@ -58,7 +52,7 @@ export function createSqliteStore(
   database: Database,
   commits: GroupCommit,
   release: () => Promise<void>,
-): Store {
+): OpenedStore {
   const sessions = createSqliteSessions(database);
   const turns = createSqliteTurns(database);
   const paths = createSqlitePaths(database);
@@ -95,6 +89,7 @@ export function createSqliteStore(
       return { sessions: count, more };
     },
     ping: () => commits.write(probe),
+    admin: createSqliteAdmin(database, commits),
     async close() {
       await commits.close();
       await release();

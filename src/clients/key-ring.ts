@@ -1,0 +1,69 @@
+/** All keys in memory, found by their text or their id. What one is worth is decided in directory.ts. */
+
+import { timingSafeEqual } from 'node:crypto';
+import type { ApiKey } from '../conversation/client.ts';
+import { hashKey, isKeyText } from './key-text.ts';
+
+/** A client whose key is in the settings. */
+interface StaticClient {
+  kind: 'static';
+  /** Begins as no id of a managed client does, and is never empty. */
+  id: string;
+  name: string;
+  hash: string;
+}
+
+interface ManagedKey {
+  kind: 'managed';
+  key: ApiKey;
+  hash: string;
+}
+
+/**
+ * @param managed taken over: changes to a key that is handed out are changes to the one that is kept
+ * @param staticKeys hashed here; their texts are not kept
+ */
+export function createKeyRing(
+  managed: readonly ApiKey[],
+  staticKeys: readonly { name: string; key: string }[],
+) {
+  const byHash = new Map<string, StaticClient | ManagedKey>();
+  const byId = new Map<string, ApiKey>();
+  for (const key of managed) add(key);
+  for (const { name, key } of staticKeys) {
+    const hash = hashKey(key);
+    byHash.set(hash, { kind: 'static', id: `static:${name}`, name, hash });
+  }
+
+  const onlyManaged = staticKeys.length === 0;
+
+  return {
+    isEmpty: () => byHash.size === 0,
+    find,
+    withId: (keyId: string) => byId.get(keyId),
+    ofClient,
+    add,
+  };
+
+  /**
+   * Looked for is the hash, of which a caller chooses no part: how long the look-up takes tells nothing about any
+   * key. What it finds is compared once more, in constant time, so that this does not rest on how maps compare.
+   */
+  function find(text: string): StaticClient | ManagedKey | undefined {
+    // Keys of the settings have any form; managed ones are told from mistyped ones without being hashed.
+    if (onlyManaged && !isKeyText(text)) return undefined;
+    const hash = hashKey(text);
+    const found = byHash.get(hash);
+    if (found === undefined || !timingSafeEqual(Buffer.from(found.hash), Buffer.from(hash))) return undefined;
+    return found;
+  }
+
+  function ofClient(clientId: string): ApiKey[] {
+    return [...byId.values()].filter((key) => key.clientId === clientId);
+  }
+
+  function add(key: ApiKey): void {
+    byHash.set(key.hash, { kind: 'managed', key, hash: key.hash });
+    byId.set(key.id, key);
+  }
+}

@@ -1,0 +1,61 @@
+/** Clients, who call the API, and what operators keep of them: keys, addresses that are not limited, the audit log. */
+
+/** Null leaves it to the server's own limits. */
+export interface ClientLimits {
+  /** Requests a second, over time. */
+  rps: number | null;
+  /** Requests at once, after a pause. */
+  burst: number | null;
+}
+
+export interface Client {
+  /** The owner of the sessions that the client makes; never empty. */
+  id: string;
+  /** For people to recognise it by; two clients may have the same. */
+  name: string;
+  limits: ClientLimits;
+  /** Milliseconds since the epoch, as all times here. */
+  createdAt: number;
+  updatedAt: number;
+}
+
+/** A key by which a client is recognised. Its text is not part of it: nobody has that but the client. */
+export interface ApiKey {
+  id: string;
+  clientId: string;
+  /** The first characters of the text after its `pk_`, to tell keys apart by. */
+  prefix: string;
+  /** Of the text, as `hashKey` makes it. */
+  hash: string;
+  note: string | null;
+  createdAt: number;
+  /** From when on it is refused as expired; null = never. */
+  expiresAt: number | null;
+  /** From when on it is refused as revoked, which lies ahead where the key was replaced with a time of grace. */
+  revokedAt: number | null;
+  /** Within seconds; null = never. */
+  lastUsedAt: number | null;
+}
+
+/** An address or network that the limiter lets pass. */
+export interface BypassEntry {
+  /** In its one normal form: the same network is never written in two ways. */
+  network: string;
+  note: string | null;
+  createdAt: number;
+  /** From when on it is limited again; null = never. */
+  expiresAt: number | null;
+}
+
+/** A change that an operator has made. */
+export interface AuditEntry {
+  /** Sorts in the order of the changes. */
+  id: string;
+  at: number;
+  /** What was done, such as `key.revoke`. */
+  action: string;
+  /** What it was done to: an id, or a network. */
+  subject: string;
+  /** JSON; no secret and no hash of one. */
+  details: Readonly<Record<string, unknown>>;
+}

@@ -1,0 +1,140 @@
+/** What operators keep, on SQLite: tables that nothing else reads, in the same transactions as everything else. */
+
+import type { ApiKey, AuditEntry, BypassEntry, Client } from '../conversation/client.ts';
+import type { Page, PageRequest } from '../conversation/page.ts';
+import type { AdminStore } from './admin-store.ts';
+import type { Database, Value } from './sqlite-database.ts';
+import type { GroupCommit } from './sqlite-group-commit.ts';
+
+type ClientRow = [
+  id: string,
+  name: string,
+  rps: number | null,
+  burst: number | null,
+  createdAt: number,
+  updatedAt: number,
+];
+type KeyRow = [
+  id: string,
+  clientId: string,
+  prefix: string,
+  hash: string,
+  note: string | null,
+  createdAt: number,
+  expiresAt: number | null,
+  revokedAt: number | null,
+  lastUsedAt: number | null,
+];
+type BypassRow = [network: string, note: string | null, createdAt: number, expiresAt: number | null];
+type AuditRow = [id: string, at: number, action: string, subject: string, details: string];
+
+const CLIENT_COLUMNS = 'id, name, rps, burst, created_at, updated_at';
+const KEY_COLUMNS = 'id, client, prefix, hash, note, created_at, expires_at, revoked_at, last_used_at';
+const BYPASS_COLUMNS = 'network, note, created_at, expires_at';
+const AUDIT_COLUMNS = 'id, at, action, subject, details';
+
+/** The admin store on a database that is up to date, whose other tables may be written to by the same commits. */
+export function createSqliteAdmin(database: Database, commits: GroupCommit): AdminStore {
+  const putClient = database.prepare(
+    `INSERT INTO clients (${CLIENT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)
+     ON CONFLICT (id) DO UPDATE SET name = excluded.name, rps = excluded.rps, burst = excluded.burst,
+       updated_at = excluded.updated_at`,
+  );
+  const removeClient = database.prepare('DELETE FROM clients WHERE id = ?');
+  const revokeKeysOf = database.prepare(
+    `UPDATE api_keys SET revoked_at = ?1 WHERE client = ?2 AND (revoked_at IS NULL OR revoked_at > ?1)`,
+  );
+  const putKey = database.prepare(
+    `INSERT INTO api_keys (${KEY_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+     ON CONFLICT (id) DO UPDATE SET note = excluded.note, expires_at = excluded.expires_at,
+       revoked_at = excluded.revoked_at`,
+  );
+  const allKeys = database.prepare<KeyRow>(`SELECT ${KEY_COLUMNS} FROM api_keys ORDER BY id`);
+  const noteUse = database.prepare(
+    `UPDATE api_keys SET last_used_at = ?1 WHERE id = ?2 AND (last_used_at IS NULL OR last_used_at < ?1)`,
+  );
+  const putBypass = database.prepare(`INSERT OR REPLACE INTO bypass (${BYPASS_COLUMNS}) VALUES (?, ?, ?, ?)`);
+  const removeBypass = database.prepare('DELETE FROM bypass WHERE network = ?');
+  const allBypass = database.prepare<BypassRow>(`SELECT ${BYPASS_COLUMNS} FROM bypass ORDER BY network`);
+  const addAudit = database.prepare(`INSERT INTO audit_log (${AUDIT_COLUMNS}) VALUES (?, ?, ?, ?, ?)`);
+  const pageOfClients = createPages<ClientRow>(database, 'clients', CLIENT_COLUMNS);
+  const pageOfAudit = createPages<AuditRow>(database, 'audit_log', AUDIT_COLUMNS);
+
+  return {
+    saveClient: (client, entry) => change(entry, () => saveClient(client)),
+    listClients: (page) => commits.read(() => mapped(pageOfClients(page), toClient)),
+    deleteClient: (clientId, revokedAt, entry) => change(entry, () => deleteClient(clientId, revokedAt)),
+    saveKeys: (keys, entry) => change(entry, () => keys.forEach(saveKey)),
+    listKeys: () => commits.read(() => allKeys.all().map(toKey)),
+    noteKeyUses: (uses) => commits.write(() => uses.forEach((at, keyId) => void noteUse.run(at, keyId))),
+    saveBypass: (bypass, entry) => change(entry, () => saveBypass(bypass)),
+    deleteBypass: (network, entry) => change(entry, () => removeBypass.run(network).changes > 0),
+    listBypass: () => commits.read(() => allBypass.all().map(toBypass)),
+    listAudit: (page) => commits.read(() => mapped(pageOfAudit(page), toAudit)),
+  };
+
+  /** Writes the entry with its change, unless that says by `false` that there was nothing to change. */
+  function change<Result>(entry: AuditEntry, operation: () => Result): Promise<Result> {
+    const { id, at, action, subject, details } = entry;
+    return commits.write(() => {
+      const result = operation();
+      if (result !== false) addAudit.run(id, at, action, subject, JSON.stringify(details));
+      return result;
+    });
+  }
+
+  function saveClient({ id, name, limits, createdAt, updatedAt }: Client): void {
+    putClient.run(id, name, limits.rps, limits.burst, createdAt, updatedAt);
+  }
+
+  function deleteClient(clientId: string, revokedAt: number): boolean {
+    const isGone = removeClient.run(clientId).changes > 0;
+    if (isGone) revokeKeysOf.run(revokedAt, clientId);
+    return isGone;
+  }
+
+  function saveKey(key: ApiKey): void {
+    const { id, clientId, prefix, hash, note, createdAt, expiresAt, revokedAt, lastUsedAt } = key;
+    putKey.run(id, clientId, prefix, hash, note, createdAt, expiresAt, revokedAt, lastUsedAt);
+  }
+
+  function saveBypass({ network, note, createdAt, expiresAt }: BypassEntry): void {
+    putBypass.run(network, note, createdAt, expiresAt);
+  }
+}
+
+/** Pages of a table by id. One row more than asked for tells whether there is another page. */
+function createPages<Row extends readonly Value[]>(database: Database, table: string, columns: string) {
+  const statement = (condition: string, order: string) =>
+    database.prepare<Row>(`SELECT ${columns} FROM ${table} ${condition} ORDER BY id ${order} LIMIT ?`);
+  const statements = {
+    asc: { first: statement('', 'ASC'), next: statement('WHERE id > ?', 'ASC') },
+    desc: { first: statement('', 'DESC'), next: statement('WHERE id < ?', 'DESC') },
+  };
+  return ({ limit, after, order }: PageRequest): Page<Row> => {
+    const { first, next } = statements[order];
+    const rows = after === null ? first.all(limit + 1) : next.all(after, limit + 1);
+    return { data: rows.slice(0, limit), hasMore: rows.length > limit };
+  };
+}
+
+function mapped<Row, Element>({ data, hasMore }: Page<Row>, of: (row: Row) => Element): Page<Element> {
+  return { data: data.map(of), hasMore };
+}
+
+function toClient([id, name, rps, burst, createdAt, updatedAt]: ClientRow): Client {
+  return { id, name, limits: { rps, burst }, createdAt, updatedAt };
+}
+
+function toKey(row: KeyRow): ApiKey {
+  const [id, clientId, prefix, hash, note, createdAt, expiresAt, revokedAt, lastUsedAt] = row;
+  return { id, clientId, prefix, hash, note, createdAt, expiresAt, revokedAt, lastUsedAt };
+}
+
+function toBypass([network, note, createdAt, expiresAt]: BypassRow): BypassEntry {
+  return { network, note, createdAt, expiresAt };
+}
+
+function toAudit([id, at, action, subject, details]: AuditRow): AuditEntry {
+  return { id, at, action, subject, details: JSON.parse(details) as AuditEntry['details'] };
+}
