@@ -49,6 +49,8 @@ const proxy = await startMeasured('bare-proxy.ts', { env: { UPSTREAM: upstream.u
 const parley = await startMeasured('../dist/cli/main.js', {
   args: ['serve'],
   env: {
+    RATE_RPS: '1000000',
+    RATE_BURST: '1000000',
     PORT: '0',
     DATABASE_URL: location,
     OPENAI_BASE_URL: `${upstream.url}/v1`,

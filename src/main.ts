@@ -6,6 +6,8 @@
 import { readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
+import { createBypass } from './clients/bypass.ts';
+import { createDirectory } from './clients/directory.ts';
 import { closeInPhases, type Phase } from './close-in-phases.ts';
 import type { RouteConfig } from './config/route-list.ts';
 import type { Config } from './config/schema.ts';
@@ -13,6 +15,10 @@ import type { Session } from './conversation/session.ts';
 import type { TargetState } from './conversation/target-state.ts';
 import { AppError } from './errors.ts';
 import { createApp } from './http/app.ts';
+import { createGate } from './http/gate.ts';
+import type { Rooms } from './http/rooms.ts';
+import { createAllowlist } from './limits/allowlist.ts';
+import { createInProcessLimiter } from './limits/in-process.ts';
 import { createDemo } from './providers/demo.ts';
 import { createOpenAI } from './providers/openai.ts';
 import { createOpenAICompatible } from './providers/openai-compatible/openai-compatible.ts';
@@ -98,7 +104,25 @@ export async function startParley(config: Config, log: Logger): Promise<Parley> 
       observe: (turn, cause) => logTurn(log, turn, cause),
     });
 
+    const directory = await createDirectory({
+      adminStore: store.admin,
+      staticKeys: staticKeys(config.apiKeys),
+      onFailure: (error) => log.warn({ err: error }, 'the last uses of keys could not be stored'),
+    });
+    phases.unshift({ name: 'clients', close: () => directory.close() });
+    const allowlist = createAllowlist([]);
+    const bypass = await createBypass({ adminStore: store.admin, onChange: allowlist.replace });
+    const gate = createGate({
+      directory,
+      limiter: createInProcessLimiter(),
+      allowlist,
+      rate: { rps: config.rateRps, burst: config.rateBurst },
+    });
+
     const http = await createApp({
+      gate,
+      trustProxy: trustProxy(config.trustProxy),
+      admin: { token: config.adminToken, directory, bypass, adminStore: store.admin },
       sessions,
       turns,
       providers,
@@ -121,6 +145,21 @@ export async function startParley(config: Config, log: Logger): Promise<Parley> 
     await closeInPhases(phases, log);
     throw error;
   }
+}
+
+/** The keys of `API_KEYS`, each after its name and a colon. */
+function staticKeys(pairs: readonly string[]): { name: string; key: string }[] {
+  return pairs.map((pair) => {
+    const colon = pair.indexOf(':');
+    return { name: pair.slice(0, colon), key: pair.slice(colon + 1) };
+  });
+}
+
+/** As the HTTP server takes it: networks, or whether the proxy at that distance is believed. */
+function trustProxy(setting: string | null): Rooms['trustProxy'] {
+  if (setting === null) return false;
+  const hops = Number(setting);
+  return Number.isNaN(hops) ? setting : (_address, hop) => hop < hops;
 }
 
 const DAY_MILLISECONDS = 24 * 60 * 60 * 1000;

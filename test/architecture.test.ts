@@ -40,6 +40,14 @@ const ROOMS: Record<string, Room> = {
     imports: ['conversation/', 'errors.ts'],
     because: 'telemetry is told of things and reaches for none',
   },
+  'limits/': {
+    imports: ['conversation/', 'errors.ts'],
+    because: 'a limiter counts identities, whoever they are and whatever they ask for',
+  },
+  'clients/': {
+    imports: ['conversation/', 'errors.ts', 'stores/admin-store.ts'],
+    because: 'clients and their keys are kept behind a contract, and know no door',
+  },
   'routing/': {
     imports: ['conversation/', 'errors.ts', 'providers/provider.ts'],
     because: 'routing works on the contract of providers, whichever there are',
@@ -58,7 +66,10 @@ const ROOMS: Record<string, Room> = {
       'errors.ts',
       'sessions/',
       'turns/',
+      'clients/',
+      'limits/',
       'stores/store.ts',
+      'stores/admin-store.ts',
       'providers/provider.ts',
     ],
     because: 'a door talks to sessions and turns, and never to a concrete store or provider',

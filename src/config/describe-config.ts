@@ -34,6 +34,7 @@ export function describeConfig(config: Config): Record<string, unknown> {
 }
 
 function shown(value: unknown, disclosure: Disclosure): unknown {
+  if (disclosure === 'never' && Array.isArray(value)) return value.map(() => CONCEALED);
   if (typeof value !== 'string' || disclosure === 'whole') return value;
   return disclosure === 'never' ? CONCEALED : withoutPassword(value);
 }

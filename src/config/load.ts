@@ -145,13 +145,13 @@ function shortened(text: string): string {
 }
 
 /** Without API keys, whoever reaches the server can use it: the operator must say that this is meant. */
-function checkHost({ host, allowOpen }: SettingValues, origins: Origins, problems: Problem[]): void {
-  const undecided = problems.some(({ setting }) => setting === 'ALLOW_OPEN');
-  if (isLoopback(host) || allowOpen || undecided) return;
+function checkHost({ host, allowOpen, apiKeys }: SettingValues, origins: Origins, problems: Problem[]): void {
+  const undecided = problems.some(({ setting }) => setting === 'ALLOW_OPEN' || setting === 'API_KEYS');
+  if (isLoopback(host) || allowOpen || apiKeys.length > 0 || undecided) return;
   problems.push({
     setting: 'HOST',
     source: origins.get('HOST') ?? 'default',
-    problem: `"${host}" is beyond loopback, where everybody could use the server; set ALLOW_OPEN=true to allow it`,
+    problem: `"${host}" is beyond loopback, where everybody could use the server; set API_KEYS, or ALLOW_OPEN=true to allow it`,
   });
 }
 

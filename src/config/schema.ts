@@ -7,6 +7,7 @@
 import { type ProviderConfig, providerSchema } from './provider-list.ts';
 import { type RouteConfig, routeTargetSchema } from './route-list.ts';
 import {
+  apiKeys,
   boolean,
   choice,
   databaseUrl,
@@ -16,6 +17,7 @@ import {
   name,
   names,
   number,
+  proxies,
   type Setting,
   type SettingValue,
   secret,
@@ -46,6 +48,33 @@ export const settings = {
   ALLOW_OPEN: boolean({
     default: false,
     description: 'Whether the server may listen beyond loopback although everybody there can use it.',
+  }),
+
+  API_KEYS: apiKeys({
+    default: [],
+    description: 'Keys of callers, as `name:key,…`; with any key, requests without one are refused.',
+  }),
+  ADMIN_TOKEN: secret({
+    default: null,
+    description: 'Token for `/admin`, sent as `X-Admin-Token`; without it there is no administration.',
+  }),
+  TRUST_PROXY: proxies({
+    default: null,
+    description:
+      'Proxies whose `X-Forwarded-For` is believed: how many stand before the server, or their networks.',
+  }),
+  RATE_RPS: number({
+    // One request in a quarter of an hour; below that somebody means to switch a key off.
+    min: 0.001,
+    max: 1_000_000,
+    default: 1,
+    description: 'Requests a second that an address, and likewise a key, may send over time.',
+  }),
+  RATE_BURST: integer({
+    min: 1,
+    max: 1_000_000,
+    default: 5,
+    description: 'Requests that an address, and likewise a key, may send at once after a pause.',
   }),
 
   OPENAI_API_KEY: secret({ default: null, description: 'Key for OpenAI; setting it adds `openai`.' }),

@@ -49,6 +49,25 @@ const cases: [string, kinds.Setting<kinds.SettingValue>, [string, unknown][], st
   ['headerText', kinds.headerText(none), [['Café, 1', 'Café, 1']], ['日本', 'a\r\nX-Evil: 1']],
   ['secret', kinds.secret(none), [['sk-1', 'sk-1']], ['sk-1\nX-Evil: 1', 'sk–dash']],
   [
+    'apiKeys',
+    kinds.apiKeys({ default: [], description: '' }),
+    [
+      ['app:k1', ['app:k1']],
+      [' app:k1 , web:a:b=', ['app:k1', 'web:a:b=']],
+    ],
+    ['app', 'app:', ':key', 'app:k,', 'app:k 1', 'app:k1,app:k2', 'app:k1,web:k1', 'Ä:k'],
+  ],
+  [
+    'proxies',
+    kinds.proxies(none),
+    [
+      ['0', '0'],
+      ['2', '2'],
+      ['10.0.0.0/8, ::1', '10.0.0.0/8, ::1'],
+    ],
+    ['33', '-1', 'true', '10.0.0.0/33', '::1/129', '10.0.0', 'loopback', '1.2.3.4/8/8', '10.0.0.0/'],
+  ],
+  [
     'url',
     kinds.url(none),
     [

@@ -105,6 +105,50 @@ export function secret(declaration: Declaration<null>): Setting<string | null> {
   return { ...headerText(declaration), disclosure: 'never' };
 }
 
+/** Callers' keys, as `name:key` with commas between them; never shown. */
+export function apiKeys(declaration: Declaration<readonly string[]>): Setting<readonly string[]> {
+  return {
+    ...settingOf(
+      declaration,
+      `name:key pairs with commas between them, each name and key once; a name is ${PROVIDER_NAME}`,
+    ),
+    disclosure: 'never',
+    yamlType: 'list',
+    parse(text) {
+      const pairs = text.split(',').map((part) => part.trim());
+      const names = pairs.map((pair) => pair.slice(0, Math.max(0, pair.indexOf(':'))));
+      const keys = pairs.map((pair) => pair.slice(pair.indexOf(':') + 1));
+      const isWhole = names.every(isProviderName) && keys.every((key) => /^[\x21-\x7e]+$/.test(key));
+      const isUnique = new Set(names).size === pairs.length && new Set(keys).size === pairs.length;
+      return isWhole && isUnique ? Object.freeze(pairs) : undefined;
+    },
+  };
+}
+
+/** Which proxies are believed about whom they speak for: how many stand before the server, or their networks. */
+export function proxies(declaration: Declaration<null>): Setting<string | null> {
+  return {
+    ...settingOf(
+      declaration,
+      'a number of proxies from 0 to 32, or addresses and networks with commas between them',
+    ),
+    parse(text) {
+      if (/^\d{1,2}$/.test(text)) return Number(text) <= MAX_PROXIES ? text : undefined;
+      return text.split(',').every((part) => isNetwork(part.trim())) ? text : undefined;
+    },
+  };
+}
+
+/** More proxies in a row than anybody has. */
+const MAX_PROXIES = 32;
+
+function isNetwork(text: string): boolean {
+  const [address = '', bits, ...rest] = text.split('/');
+  const version = isIP(address);
+  if (version === 0 || rest.length > 0) return false;
+  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128));
+}
+
 /** The base URL of an HTTP API, to which paths are appended. */
 export function url<Default extends string | null>(
   declaration: Declaration<Default>,

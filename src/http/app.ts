@@ -13,6 +13,10 @@ import Fastify, {
 } from 'fastify';
 import { newId } from '../conversation/id.ts';
 import { AppError } from '../errors.ts';
+import { createAdminCheck } from './admin/admin-token.ts';
+import { addAuditRoute } from './admin/audit-route.ts';
+import { addBypassRoutes } from './admin/bypass-routes.ts';
+import { addClientRoutes } from './admin/client-routes.ts';
 import { answerProtocolError } from './client-error.ts';
 import { invalidRequest, sendError } from './error-response.ts';
 import { createErrorSummary } from './error-summary.ts';
@@ -76,6 +80,7 @@ export async function createApp({ log, ...options }: AppOptions): Promise<HttpSe
     clientErrorHandler: answerProtocolError,
     // Missing hosts are refused below, with a body.
     http: { requireHostHeader: false },
+    trustProxy: options.trustProxy,
     frameworkErrors: (error, request, reply) => {
       void sendError(error, request, reply);
     },
@@ -86,6 +91,7 @@ export async function createApp({ log, ...options }: AppOptions): Promise<HttpSe
   // A client that expects what the server does not know is answered all the same, as by a server that knows nothing.
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response));
   app.decorateReply('errorCode', null);
+  app.decorateRequest('owner', '');
   app.setValidatorCompiler(compileValidator);
   // Response schemas are for the document and the tests: writing by schema would drop what it does not know.
   app.setSerializerCompiler(() => (data) => JSON.stringify(data));
@@ -119,6 +125,7 @@ export async function createApp({ log, ...options }: AppOptions): Promise<HttpSe
       void reply.header('connection', 'close');
       throw new AppError('server_shutting_down');
     }
+    await rooms.gate(request, reply);
   });
   app.setErrorHandler(sendError);
   app.setNotFoundHandler((request, reply) => sendError(new AppError('route_not_found'), request, reply));
@@ -132,6 +139,12 @@ export async function createApp({ log, ...options }: AppOptions): Promise<HttpSe
     addSessionRoutes(routes, rooms);
     addMessageRoutes(routes, rooms);
     addTurnRoutes(routes, rooms);
+  });
+  await app.register(async (routes) => {
+    routes.addHook('onRequest', createAdminCheck(rooms.admin.token));
+    addBypassRoutes(routes, rooms.admin);
+    addClientRoutes(routes, rooms.admin);
+    addAuditRoute(routes, rooms.admin);
   });
   refuseOtherMethods();
   return {

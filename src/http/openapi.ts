@@ -20,6 +20,7 @@ export async function addOpenApi(app: App, version: string): Promise<void> {
         { name: 'Sessions', description: 'Conversations and their settings' },
         { name: 'Messages', description: 'What goes in and what comes back' },
         { name: 'Turns', description: 'One input and everything that led to its answer' },
+        { name: 'Administration', description: 'Clients, keys and the allowlist; with X-Admin-Token' },
         { name: 'Server', description: 'Providers, health and readiness' },
       ],
     },

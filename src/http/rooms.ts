@@ -2,11 +2,12 @@
 
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
-import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
+import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { TargetState } from '../conversation/target-state.ts';
 import type { Providers } from '../providers/provider.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 import type { Turns } from '../turns/turns.ts';
+import type { AdminRooms } from './admin/admin-rooms.ts';
 import type { ErrorSummary } from './error-summary.ts';
 import type { StreamTimes } from './sse.ts';
 
@@ -20,6 +21,11 @@ export type App = FastifyInstance<
 >;
 
 export interface Rooms {
+  /** Lets a request pass, or throws why not. */
+  gate(request: FastifyRequest, reply: FastifyReply): Promise<void>;
+  /** Whose `X-Forwarded-For` is believed: that of these networks, of whoever the function says, or nobody's. */
+  trustProxy: string | ((address: string, hop: number) => boolean) | false;
+  admin: AdminRooms;
   sessions: Sessions;
   turns: Turns;
   providers: Pick<Providers, 'all' | 'default'>;

@@ -311,7 +311,7 @@ export const listOf = <Schema extends TSchema>(element: Schema) =>
   });
 
 /** @param order the list's usual order @param after what a cursor looks like */
-const listQuery = (order: 'asc' | 'desc', after: TString = Id) => ({
+export const listQuery = (order: 'asc' | 'desc', after: TString = Id) => ({
   limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 100, default: 20 })),
   after: Type.Optional(after),
   order: Type.Optional(Type.Enum(['asc', 'desc'], { default: order })),

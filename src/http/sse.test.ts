@@ -71,6 +71,9 @@ async function serveTurn(context: TestContext, streamTimes: StreamTimes, logByte
   };
   const unused = new Proxy({}, { get: () => assert.fail('not part of this test') });
   const { app } = await createApp({
+    gate: async () => undefined,
+    trustProxy: false,
+    admin: { token: null } as never,
     sessions: unused as never,
     turns: {
       ...(unused as Turns),

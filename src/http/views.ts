@@ -119,6 +119,10 @@ export function isoTime(milliseconds: number): string {
   return new Date(milliseconds).toISOString();
 }
 
+export function isoTimeOrNull(milliseconds: number | null): string | null {
+  return milliseconds === null ? null : isoTime(milliseconds);
+}
+
 function turnMessages({ id, input, output, createdAt, completedAt }: SeenTurn): Message[] {
   const message = (at: number) => (item: Item) => messageOf(item, id, at);
   return [

@@ -124,10 +124,17 @@ function callOf(template: string, method: string, operation: Operation): fc.Arbi
 /** A path segment or query part; half surrogate pairs cannot be written in a URL. */
 const encode = (one: string) => encodeURIComponent(one.toWellFormed());
 
+/** Arbitrary calls of the document's operations, those of the administration or the others. */
+function callsOf({ document }: ParleyWithDouble, kind: 'api' | 'admin'): fc.Arbitrary<Call>[] {
+  return Object.entries(document.paths)
+    .filter(([template]) => template.startsWith('/admin') === (kind === 'admin'))
+    .flatMap(([template, operations]) =>
+      Object.entries(operations).map(([method, operation]) => callOf(template, method, operation)),
+    );
+}
+
 test('random requests never make a 5xx, and are answered as documented', { timeout: 120_000 }, async (t) => {
-  const calls = Object.entries(server.document.paths).flatMap(([template, operations]) =>
-    Object.entries(operations).map(([method, operation]) => callOf(template, method, operation)),
-  );
+  const calls = callsOf(server, 'api');
   assert.ok(calls.length > 10);
   const statuses = new Map<number, number>();
   await fc.assert(
@@ -152,5 +159,34 @@ test('random requests never make a 5xx, and are answered as documented', { timeo
   );
   t.diagnostic(`statuses: ${JSON.stringify([...statuses])}`);
   // If all were refused at the door, nothing was tried.
+  for (const status of [200, 201, 204, 400, 404]) assert.ok(statuses.has(status), `no answer was ${status}`);
+});
+
+test('nor do random requests of the administration', { timeout: 120_000 }, async (t) => {
+  // With a key of its own the server is closed, whatever clients are made.
+  const closed = await startParleyWithDouble({ ADMIN_TOKEN: 'admin', API_KEYS: 'ada:key-of-ada' });
+  t.after(() => closed.close());
+  const token = { 'x-admin-token': 'admin' };
+  const calls = callsOf(closed, 'admin');
+  assert.ok(calls.length > 10);
+  const statuses = new Set<number>();
+  await fc.assert(
+    fc.asyncProperty(fc.oneof(...calls), async (call) => {
+      const { body: client } = await closed.call('POST', '/admin/clients', { name: 'one' }, token);
+      const known: Record<string, string> = { client_id: client.id, key_id: client.key.id, ip: '10.0.0.1' };
+      const path = call.template.replaceAll(/\{(\w+)\}/g, (_, name: string) => {
+        const given = call.parameters[name] ?? '';
+        return given === 'known' ? (known[name] ?? '') : encode(given);
+      });
+      const hasBody = call.method !== 'GET' && call.method !== 'DELETE';
+      const answer = await closed.callRaw(call.method, path, {
+        headers: { ...call.headers, ...token },
+        ...(hasBody ? { body: call.body } : {}),
+      });
+      statuses.add(answer.status);
+      assert.ok(answer.status < 500, `${answer.status}: ${JSON.stringify(answer.body)}`);
+    }),
+    { seed: SEED, numRuns: RUNS / 2 },
+  );
   for (const status of [200, 201, 204, 400, 404]) assert.ok(statuses.has(status), `no answer was ${status}`);
 });

@@ -24,6 +24,18 @@ const OPERATIONS = [
   'GET /sessions/{session_id}/turns/{turn_id}',
   'GET /sessions/{session_id}/turns/{turn_id}/events',
   'POST /sessions/{session_id}/turns/{turn_id}/cancel',
+  'GET /admin/bypass',
+  'POST /admin/bypass',
+  'DELETE /admin/bypass/{ip}',
+  'GET /admin/clients',
+  'POST /admin/clients',
+  'PATCH /admin/clients/{client_id}',
+  'DELETE /admin/clients/{client_id}',
+  'GET /admin/clients/{client_id}/keys',
+  'POST /admin/clients/{client_id}/keys',
+  'POST /admin/keys/{key_id}/rotate',
+  'DELETE /admin/keys/{key_id}',
+  'GET /admin/audit',
 ];
 
 let server: ParleyWithDouble;
@@ -162,14 +174,37 @@ test('every operation answers, and as documented', async () => {
     'POST /sessions/{session_id}/fork': { turn_id: turnId },
     'POST /sessions/{session_id}/messages': { content: 'x' },
   };
-  // Deleting comes last.
-  for (const name of OPERATIONS.toSorted(
-    (a, b) => Number(a.startsWith('DELETE')) - Number(b.startsWith('DELETE')),
-  )) {
+  for (const name of deletingLast(OPERATIONS.filter((operation) => !operation.includes(' /admin/')))) {
     const [method = '', template = ''] = name.split(' ');
     const path = template.replace('{session_id}', sessionId).replace('{turn_id}', turnId);
     // The client throws where the answer is not as documented.
     const { status } = await server.call(method, path, bodies[name]);
+    assert.ok(status >= 200 && status < 300, `${name} → ${status}`);
+  }
+});
+
+function deletingLast(operations: readonly string[]): string[] {
+  return operations.toSorted((a, b) => Number(a.startsWith('DELETE')) - Number(b.startsWith('DELETE')));
+}
+
+test('every operation of the administration answers, and as documented', async (context) => {
+  const administered = await startParleyWithDouble({ ADMIN_TOKEN: 'admin' });
+  context.after(() => administered.close());
+  const token = { 'x-admin-token': 'admin' };
+  const made = await administered.call('POST', '/admin/clients', { name: 'one', limits: { rps: 2 } }, token);
+  const known: Record<string, string> = { client_id: made.body.id, key_id: made.body.key.id, ip: '10.0.0.1' };
+  const bodies: Record<string, object> = {
+    'POST /admin/bypass': { ip: '10.0.0.1', note: 'n', expires_at: '2126-01-01T00:00:00Z' },
+    'POST /admin/clients': { name: 'two', note: 'n', expires_at: null },
+    'PATCH /admin/clients/{client_id}': { name: 'three', limits: { burst: 3, rps: null } },
+    'POST /admin/keys/{key_id}/rotate': { grace_seconds: 60 },
+  };
+  const ofKeysBeforeClients = (name: string) => (name.startsWith('DELETE /admin/clients') ? 1 : 0);
+  const names = deletingLast(OPERATIONS.filter((operation) => operation.includes(' /admin/')));
+  for (const name of names.toSorted((a, b) => ofKeysBeforeClients(a) - ofKeysBeforeClients(b))) {
+    const [method = '', template = ''] = name.split(' ');
+    const path = template.replaceAll(/\{(\w+)\}/g, (_, parameter: string) => known[parameter] ?? '');
+    const { status } = await administered.call(method, path, bodies[name], token);
     assert.ok(status >= 200 && status < 300, `${name} → ${status}`);
   }
 });

@@ -138,12 +138,13 @@ test('it closes in phases, each of them timed in the log', async (context) => {
   assert.deepEqual(
     phases.map(({ phase, of, name }) => [phase, of, name]),
     [
-      [1, 6, 'new requests'],
-      [2, 6, 'running turns'],
-      [3, 6, 'connections'],
-      [4, 6, 'sweeper'],
-      [5, 6, 'providers'],
-      [6, 6, 'store'],
+      [1, 7, 'new requests'],
+      [2, 7, 'running turns'],
+      [3, 7, 'connections'],
+      [4, 7, 'clients'],
+      [5, 7, 'sweeper'],
+      [6, 7, 'providers'],
+      [7, 7, 'store'],
     ],
   );
   assert.ok(phases.every(({ ms }) => Number.isInteger(ms)));

@@ -5,7 +5,6 @@ import { Type } from 'typebox';
 import { AppError } from '../../errors.ts';
 import type { LiveTurn } from '../../turns/live-turn.ts';
 import type { TurnRequest } from '../../turns/run-turn.ts';
-import { ownerOf } from '../auth.ts';
 import { leaving, onAbort } from '../disconnect.ts';
 import { turnRequest, wantsStream } from '../message-request.ts';
 import { pageOf } from '../page-request.ts';
@@ -48,11 +47,11 @@ export function addMessageRoutes(app: App, rooms: Rooms): void {
         },
       },
     },
-    async ({ body, headers, params }, reply) => {
+    async ({ owner, body, headers, params }, reply) => {
       const stream = wantsStream(body, headers.accept);
       const provider = headers['x-provider'];
       const turn = turnRequest(body, {
-        owner: ownerOf(),
+        owner,
         sessionId: params.session_id,
         provider,
         stream,
@@ -79,8 +78,8 @@ export function addMessageRoutes(app: App, rooms: Rooms): void {
         response: { 200: schemas.listOf(schemas.Message), ...errors },
       },
     },
-    async ({ params, query }) =>
-      listView(await sessions.items(ownerOf(), params.session_id, pageOf(query, 'asc')), messageView),
+    async ({ owner, params, query }) =>
+      listView(await sessions.items(owner, params.session_id, pageOf(query, 'asc')), messageView),
   );
 }
 

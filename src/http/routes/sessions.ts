@@ -3,7 +3,6 @@
 import type { Static } from 'typebox';
 import type { SessionSettings } from '../../conversation/session.ts';
 import { AppError } from '../../errors.ts';
-import { ownerOf } from '../auth.ts';
 import { pageOf } from '../page-request.ts';
 import { markReplayed, sessionKey } from '../request-key.ts';
 import type { App, Rooms } from '../rooms.ts';
@@ -30,9 +29,9 @@ export function addSessionRoutes(app: App, { sessions, turns, idempotencySeconds
         response: { 201: schemas.Session, ...errors },
       },
     },
-    async ({ body, headers }, reply) => {
+    async ({ owner, body, headers }, reply) => {
       const key = sessionKey(headers['idempotency-key'], body, idempotencySeconds);
-      const { session, replayed } = await sessions.create(ownerOf(), settingsOf(body), key);
+      const { session, replayed } = await sessions.create(owner, settingsOf(body), key);
       if (replayed) markReplayed(reply);
       return reply.code(201).header('location', `/sessions/${session.id}`).send(sessionView(session));
     },
@@ -50,9 +49,9 @@ export function addSessionRoutes(app: App, { sessions, turns, idempotencySeconds
         response: { 200: schemas.listOf(schemas.Session), ...errors },
       },
     },
-    async ({ query }) => {
+    async ({ owner, query }) => {
       const page = await sessions.list({
-        owner: ownerOf(),
+        owner,
         metadata: query.metadata ?? {},
         ...pageOf(query, 'desc'),
       });
@@ -71,7 +70,7 @@ export function addSessionRoutes(app: App, { sessions, turns, idempotencySeconds
         response: one,
       },
     },
-    async ({ params }) => sessionView(await sessions.get(ownerOf(), params.session_id)),
+    async ({ owner, params }) => sessionView(await sessions.get(owner, params.session_id)),
   );
 
   app.patch(
@@ -89,8 +88,8 @@ export function addSessionRoutes(app: App, { sessions, turns, idempotencySeconds
         response: one,
       },
     },
-    async ({ params, body }) =>
-      sessionView(await sessions.update(ownerOf(), params.session_id, settingsOf(body))),
+    async ({ owner, params, body }) =>
+      sessionView(await sessions.update(owner, params.session_id, settingsOf(body))),
   );
 
   app.delete(
@@ -104,8 +103,8 @@ export function addSessionRoutes(app: App, { sessions, turns, idempotencySeconds
         response: { 204: { type: 'null', description: 'Deleted' }, ...errors },
       },
     },
-    async ({ params }, reply) => {
-      await sessions.delete(ownerOf(), params.session_id);
+    async ({ owner, params }, reply) => {
+      await sessions.delete(owner, params.session_id);
       turns.abandon(params.session_id);
       return reply.code(204).send(null);
     },
@@ -127,8 +126,8 @@ export function addSessionRoutes(app: App, { sessions, turns, idempotencySeconds
         response: { 201: schemas.Session, ...errors },
       },
     },
-    async ({ params, body }, reply) => {
-      const fork = await sessions.fork(ownerOf(), params.session_id, body.turn_id ?? null);
+    async ({ owner, params, body }, reply) => {
+      const fork = await sessions.fork(owner, params.session_id, body.turn_id ?? null);
       return reply.code(201).header('location', `/sessions/${fork.id}`).send(sessionView(fork));
     },
   );
@@ -144,7 +143,7 @@ export function addSessionRoutes(app: App, { sessions, turns, idempotencySeconds
         response: { 200: schemas.WindowRecord, ...errors },
       },
     },
-    async ({ params }) => windowView(await sessions.window(ownerOf(), params.session_id)),
+    async ({ owner, params }) => windowView(await sessions.window(owner, params.session_id)),
   );
 }
 

@@ -1,7 +1,6 @@
 /** Turns: read, with what was asked, who was tried and what came of it; followed by their events; stopped. */
 
 import { Type } from 'typebox';
-import { ownerOf } from '../auth.ts';
 import { pageOf } from '../page-request.ts';
 import type { App, Rooms } from '../rooms.ts';
 import * as schemas from '../schemas.ts';
@@ -24,8 +23,8 @@ export function addTurnRoutes(app: App, { sessions, turns, streamTimes }: Rooms)
         response: { 200: schemas.listOf(schemas.TurnRecord), ...errors },
       },
     },
-    async ({ params, query }) =>
-      listView(await sessions.turns(ownerOf(), params.session_id, pageOf(query, 'asc')), turnView),
+    async ({ owner, params, query }) =>
+      listView(await sessions.turns(owner, params.session_id, pageOf(query, 'asc')), turnView),
   );
 
   app.get(
@@ -39,7 +38,7 @@ export function addTurnRoutes(app: App, { sessions, turns, streamTimes }: Rooms)
         response: { 200: schemas.TurnRecord, ...errors },
       },
     },
-    async ({ params }) => turnView(await sessions.turn(ownerOf(), params.session_id, params.turn_id)),
+    async ({ owner, params }) => turnView(await sessions.turn(owner, params.session_id, params.turn_id)),
   );
 
   app.get(
@@ -63,8 +62,8 @@ export function addTurnRoutes(app: App, { sessions, turns, streamTimes }: Rooms)
         },
       },
     },
-    async ({ params, query, headers }, reply) => {
-      const live = await turns.find(ownerOf(), params.session_id, params.turn_id);
+    async ({ owner, params, query, headers }, reply) => {
+      const live = await turns.find(owner, params.session_id, params.turn_id);
       const after = eventNumber(query.after ?? headers['last-event-id'] ?? '-1');
       // An EventSource connects again whenever a stream ends, until it is answered so.
       if (!(await streamEvents(live, after, reply, streamTimes))) return reply.code(204).send(null);
@@ -90,7 +89,7 @@ export function addTurnRoutes(app: App, { sessions, turns, streamTimes }: Rooms)
         response: { 200: schemas.TurnRecord, ...errors },
       },
     },
-    async ({ params }) => turnView(await turns.cancel(ownerOf(), params.session_id, params.turn_id)),
+    async ({ owner, params }) => turnView(await turns.cancel(owner, params.session_id, params.turn_id)),
   );
 }
 

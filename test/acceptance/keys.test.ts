@@ -1,0 +1,142 @@
+/** Keys by HTTP: who may call, and that nobody sees what belongs to somebody else. */
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { type Answer, call } from './client.ts';
+import type { OpenApiDocument } from './openapi-document.ts';
+import { type ParleyProcess, removeParley, startParley } from './parley-process.ts';
+
+const ADMIN = { 'x-admin-token': 'admin-token-1' };
+
+let parley: ParleyProcess;
+before(async () => {
+  parley = await startParley({ API_KEYS: 'ada:key-of-ada,bob:key-of-bob', ADMIN_TOKEN: 'admin-token-1' });
+});
+after(() => removeParley(parley));
+
+const ada = { authorization: 'Bearer key-of-ada' };
+const bob = { 'x-api-key': 'key-of-bob' };
+
+const ask = (method: string, path: string, body?: unknown, headers: Record<string, string> = {}) =>
+  call(parley.url, method, path, body, headers);
+
+const refusal = ({ status, body }: Answer) => [status, body.error.code];
+
+test('without a key, or with a wrong one, nothing is answered but what is open to all', async () => {
+  for (const path of ['/sessions', '/sessions/x', '/providers', '/no-such-path']) {
+    assert.deepEqual(refusal(await ask('GET', path)), [401, 'missing_api_key'], path);
+    assert.deepEqual(refusal(await ask('GET', path, undefined, { 'x-api-key': 'no' })), [
+      401,
+      'invalid_api_key',
+    ]);
+  }
+  for (const path of ['/health', '/ready', '/openapi.json'])
+    assert.equal((await ask('GET', path)).status, 200);
+  for (const headers of [ada, bob, { authorization: 'bearer  key-of-ada' }]) {
+    assert.equal((await ask('GET', '/sessions', undefined, headers as Record<string, string>)).status, 200);
+  }
+});
+
+test("on every route another owner's session is answered as one that is not there", async () => {
+  const { body: session } = await ask('POST', '/sessions', {}, ada);
+  const { body: answer } = await ask('POST', `/sessions/${session.id}/messages`, { content: 'Mine' }, ada);
+  const document: OpenApiDocument = (await ask('GET', '/openapi.json')).body;
+  const missing = '01900000-0000-7000-8000-000000000000';
+  let walked = 0;
+  for (const [template, operations] of Object.entries(document.paths)) {
+    if (!template.includes('{session_id}')) continue;
+    for (const method of Object.keys(operations)) {
+      const path = (sessionId: string) =>
+        template.replace('{session_id}', sessionId).replace('{turn_id}', answer.turn_id);
+      const body = ['post', 'patch'].includes(method) ? bodyFor(template) : undefined;
+      const theirs = await ask(method.toUpperCase(), path(session.id), body, bob);
+      const nobodys = await ask(method.toUpperCase(), path(missing), body, bob);
+      assert.equal(theirs.status, 404, `${method} ${template}`);
+      assert.deepEqual(withoutId(theirs), withoutId(nobodys), `${method} ${template}`);
+      walked += 1;
+    }
+  }
+  assert.ok(walked >= 10);
+  assert.deepEqual((await ask('GET', '/sessions', undefined, bob)).body.data, []);
+  const { body: messages } = await ask('GET', `/sessions/${session.id}/messages`, undefined, ada);
+  assert.equal(messages.data.length, 2);
+});
+
+function bodyFor(template: string): object {
+  return template.endsWith('/messages') ? { content: 'Theirs', on_busy: 'interrupt' } : {};
+}
+
+function withoutId({ status, body }: Answer): object {
+  return { status, body: { ...body, request_id: undefined } };
+}
+
+test('a managed key works once it is made, has the limits of its client, and not after it is revoked', async () => {
+  const made = await ask('POST', '/admin/clients', { name: 'shop', limits: { rps: 0.001, burst: 2 } }, ADMIN);
+  assert.equal(made.status, 201);
+  const { key } = made.body.key;
+  assert.ok(key.startsWith('pk_') && key.includes(made.body.key.prefix));
+  const shop = { authorization: `Bearer ${key}` };
+  assert.equal((await ask('GET', '/sessions', undefined, shop)).status, 200);
+  assert.equal((await ask('GET', '/sessions', undefined, shop)).status, 200);
+  const denied = await ask('GET', '/sessions', undefined, shop);
+  assert.deepEqual([denied.status, denied.body.error.details.limit], [429, 'key']);
+
+  const { body: keys } = await ask('GET', `/admin/clients/${made.body.id}/keys`, undefined, ADMIN);
+  assert.equal(keys.data.length, 1);
+  assert.doesNotMatch(JSON.stringify(keys), new RegExp(key));
+  const changed = await ask('PATCH', `/admin/clients/${made.body.id}`, { limits: { burst: 100 } }, ADMIN);
+  assert.deepEqual(changed.body.limits, { rps: 0.001, burst: 100 });
+  const rotated = await ask('POST', `/admin/keys/${made.body.key.id}/rotate`, {}, ADMIN);
+  assert.equal(rotated.status, 201);
+  assert.deepEqual(refusal(await ask('GET', '/sessions', undefined, shop)), [401, 'api_key_revoked']);
+  const next = { authorization: `Bearer ${rotated.body.key}` };
+  assert.notEqual((await ask('GET', '/sessions', undefined, next)).status, 401);
+  assert.equal((await ask('DELETE', `/admin/keys/${rotated.body.id}`, undefined, ADMIN)).status, 204);
+  assert.deepEqual(refusal(await ask('GET', '/sessions', undefined, next)), [401, 'api_key_revoked']);
+
+  const past = new Date(Date.now() - 1000).toISOString();
+  const late = await ask('POST', `/admin/clients/${made.body.id}/keys`, { expires_at: past }, ADMIN);
+  const expired = { 'x-api-key': late.body.key };
+  assert.deepEqual(refusal(await ask('GET', '/sessions', undefined, expired)), [401, 'api_key_expired']);
+  assert.doesNotMatch(parley.output(), /pk_/);
+});
+
+test('every change is in the audit log, and no key is', async () => {
+  const { body: made } = await ask('POST', '/admin/clients', { name: 'audited' }, ADMIN);
+  await ask('PATCH', `/admin/clients/${made.id}`, { name: 'audited twice' }, ADMIN);
+  assert.equal((await ask('DELETE', `/admin/clients/${made.id}`, undefined, ADMIN)).status, 204);
+  const { body: audit } = await ask('GET', '/admin/audit?limit=100', undefined, ADMIN);
+  const actions = audit.data
+    .filter(({ subject, details }: any) => subject === made.id || details.client_id === made.id)
+    .map(({ action }: any) => action);
+  assert.ok(actions.length >= 3, JSON.stringify(actions));
+  assert.doesNotMatch(JSON.stringify(audit), new RegExp(made.key.key));
+});
+
+test('the administration wants its token', async () => {
+  assert.deepEqual(refusal(await ask('GET', '/admin/clients')), [401, 'missing_admin_token']);
+  const wrong = { 'x-admin-token': 'admin-token-2' };
+  assert.deepEqual(refusal(await ask('GET', '/admin/clients', undefined, wrong)), [
+    401,
+    'invalid_admin_token',
+  ]);
+  // A client's key opens nothing here.
+  assert.deepEqual(refusal(await ask('GET', '/admin/clients', undefined, ada)), [401, 'missing_admin_token']);
+});
+
+test('without ADMIN_TOKEN there is no administration', async (context) => {
+  const open = await startParley({ DATABASE_URL: 'memory:' });
+  context.after(() => removeParley(open));
+  const { status, body } = await call(open.url, 'GET', '/admin/bypass', undefined, ADMIN);
+  assert.deepEqual([status, body.error.code], [503, 'admin_disabled']);
+});
+
+test('sessions of an open server are not there for clients with keys', async (context) => {
+  const open = await startParley();
+  const { body: session } = await call(open.url, 'POST', '/sessions', {});
+  await open.stop();
+  const closed = await open.restart({ API_KEYS: 'ada:key-of-ada' });
+  context.after(() => removeParley(closed));
+  const { status } = await call(closed.url, 'GET', `/sessions/${session.id}`, undefined, ada);
+  assert.equal(status, 404);
+});
