@@ -37,6 +37,8 @@ export interface Parley {
   /** Where it listens, such as `http://127.0.0.1:8000`. */
   url: string;
   providers: Providers;
+  /** Whether anybody may use it: there is no key that a request could carry. */
+  open: boolean;
   /** Turns that a crash had left running, failed at this start. */
   interrupted: number;
   /** Refuses new requests, lets running turns finish for the grace time, and releases everything. */
@@ -140,7 +142,7 @@ export async function startParley(config: Config, log: Logger): Promise<Parley> 
       { name: 'running turns', close: () => turns.drain(config.shutdownGraceSeconds * 1000) },
     );
     const url = urlOf(http.app.server.address() as AddressInfo);
-    return { url, providers, interrupted, close: () => closeInPhases(phases, log) };
+    return { url, providers, open: directory.isOpen(), interrupted, close: () => closeInPhases(phases, log) };
   } catch (error) {
     await closeInPhases(phases, log);
     throw error;

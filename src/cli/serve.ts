@@ -64,21 +64,24 @@ function closeOnSignal(parley: Parley): void {
   process.on('SIGTERM', onSignal);
 }
 
-function greeting({ url, providers }: Parley, config: Config): string {
+function greeting({ url, providers, open }: Parley, config: Config): string {
   const { name, defaultModel } = providers.default;
   const note =
     name === 'demo' ? ' (a demonstration that needs no key; set OPENAI_API_KEY for a real model)' : '';
   const data = config.databaseUrl.startsWith('sqlite:')
     ? config.databaseUrl.slice('sqlite:'.length)
     : 'in memory, gone when the server stops';
+  // Whoever copies the command puts a key in; it is none of this process's to print.
+  const key = open ? '' : " -H 'Authorization: Bearer YOUR_KEY'";
   return `
 Parley ${version} listens on ${url}
   provider  ${name}${defaultModel === null ? '' : `, model ${defaultModel}`}${note}
   data      ${data}
+  access    ${open ? 'open to whoever reaches it; API_KEYS closes it' : 'with a key'}
   API       ${url}/docs
 
 Try it:
-  curl -s ${url}/sessions/$(curl -s -X POST ${url}/sessions | sed 's/.*"id":"\\([^"]*\\)".*/\\1/')/messages \\
+  curl -s ${url}/sessions/$(curl -s${key} -X POST ${url}/sessions | sed 's/.*"id":"\\([^"]*\\)".*/\\1/')/messages${key} \\
     -H 'content-type: application/json' -d '{"content": "Hello, who are you?"}'
 
 `;

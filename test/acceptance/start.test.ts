@@ -41,6 +41,7 @@ test('it prints where it listens, who answers, where the data is, and a command 
   assert.match(output, /^Parley \d+\.\d+\.\d+ listens on http:\/\/127\.0\.0\.1:\d+$/m);
   assert.match(output, /^ +provider +demo, model demo-1 \(a demonstration.*OPENAI_API_KEY/m);
   assert.match(output, /^ +data +data\/parley\.db$/m);
+  assert.match(output, /^ +access +open to whoever reaches it; API_KEYS closes it$/m);
   assert.ok(existsSync(join(parley.directory, 'data', 'parley.db')));
   assert.equal((await call(parley.url, 'GET', '/docs')).status, 200);
 
@@ -51,6 +52,17 @@ test('it prints where it listens, who answers, where the data is, and a command 
   assert.equal(answer.provider, 'demo');
   assert.match(answer.message.content, /demonstration/);
   assert.equal((await call(parley.url, 'GET', '/sessions')).body.data[0].id, answer.session_id);
+});
+
+test('with keys it says so, and the command works with one of them', async (context) => {
+  const parley = await start(context, { API_KEYS: 'ada:key-of-ada' });
+  await outputWith(parley, (output) => /Try it:[\s\S]*\n\n/.test(output));
+  const output = parley.output();
+  assert.match(output, /^ +access +with a key$/m);
+  assert.doesNotMatch(output, /key-of-ada/);
+  const command = /Try it:\n([\s\S]*?)\n\n/.exec(output)?.[1] ?? '';
+  const { stdout } = await promisify(execFile)('sh', ['-c', command.replaceAll('YOUR_KEY', 'key-of-ada')]);
+  assert.equal(JSON.parse(stdout).provider, 'demo');
 });
 
 test('the data may be elsewhere, or nowhere', async (context) => {
