@@ -29,8 +29,11 @@ import { type Breakers, createBreakers } from './routing/breaker.ts';
 import { createTargetSelection } from './routing/targets.ts';
 import { createSessions } from './sessions/sessions.ts';
 import { createSweeper } from './sessions/sweeper.ts';
+import type { OpenedStore } from './stores/admin-store.ts';
 import { openStore } from './stores/open-store.ts';
 import { logTargetState, logTurn } from './telemetry/log.ts';
+import { createMetrics, type Metrics } from './telemetry/metrics.ts';
+import { observeStore } from './telemetry/observe-store.ts';
 import { createTurns } from './turns/turns.ts';
 
 export interface Parley {
@@ -56,17 +59,30 @@ const startedAt = Date.now();
 export async function startParley(config: Config, log: Logger): Promise<Parley> {
   const phases: Phase[] = [];
   try {
-    const store = await openStore(config.databaseUrl, log);
-    phases.unshift({ name: 'store', close: () => store.close() });
+    const opened = await openStore(config.databaseUrl, log);
+    phases.unshift({ name: 'store', close: () => opened.close() });
     const { code, message } = new AppError('server_restarted');
-    const interrupted = await store.failInterrupted({ code, message }, Date.now());
+    const interrupted = await opened.failInterrupted({ code, message }, Date.now());
 
     const providers = createProviders(
       config.providerNames.map(providerMaker(config)),
       config.defaultProvider,
     );
     phases.unshift({ name: 'providers', close: () => providers.close() });
-    const breakers = createBreakers((state) => logTargetState(log, state));
+    const metrics = config.metricsEnabled
+      ? createMetrics({
+          version,
+          models: configuredModels(config, providers),
+          runningTurns: () => turns.running(),
+          targets: () => knownTargets(breakers, providers),
+        })
+      : null;
+    phases.unshift({ name: 'metrics', close: async () => metrics?.close() });
+    const store = observed(opened, metrics);
+    const breakers = createBreakers((state) => {
+      logTargetState(log, state);
+      metrics?.targetState(state);
+    });
     const targets = createTargetSelection({
       providers,
       fallbacks: config.fallbackProviders,
@@ -103,7 +119,10 @@ export async function startParley(config: Config, log: Logger): Promise<Parley> 
       },
       logBytes: config.turnLogMaxBytes,
       queueMax: config.sessionQueueMax,
-      observe: (turn, cause) => logTurn(log, turn, cause),
+      observe: (turn, cause) => {
+        logTurn(log, turn, cause);
+        metrics?.turn(turn);
+      },
     });
 
     const directory = await createDirectory({
@@ -119,6 +138,7 @@ export async function startParley(config: Config, log: Logger): Promise<Parley> 
       limiter: createInProcessLimiter(),
       allowlist,
       rate: { rps: config.rateRps, burst: config.rateBurst },
+      observe: (decision) => metrics?.rateLimit(decision),
     });
 
     const http = await createApp({
@@ -131,6 +151,7 @@ export async function startParley(config: Config, log: Logger): Promise<Parley> 
       readiness: { store: () => store.ping(), targets: () => knownTargets(breakers, providers) },
       routes: config.routes.map(routeView(providers)),
       idempotencySeconds: config.idempotencyTtlSeconds,
+      metrics,
       version,
       log,
     });
@@ -147,6 +168,18 @@ export async function startParley(config: Config, log: Logger): Promise<Parley> 
     await closeInPhases(phases, log);
     throw error;
   }
+}
+
+function observed(store: OpenedStore, metrics: Metrics | null): OpenedStore {
+  if (metrics === null) return store;
+  const { storeCall } = metrics;
+  return { ...observeStore(store, storeCall), admin: observeStore(store.admin, storeCall) };
+}
+
+/** The models that are asked if no caller names another. */
+function configuredModels({ routes }: Config, { all }: Providers): string[] {
+  const inRoutes = routes.flatMap(({ targets }) => targets.map(({ model }) => model));
+  return [...all.map(({ defaultModel }) => defaultModel), ...inRoutes].filter((model) => model !== null);
 }
 
 /** The keys of `API_KEYS`, each after its name and a colon. */

@@ -198,6 +198,10 @@ export const settings = {
     default: 'info',
     description: 'The least important lines that are logged.',
   }),
+  METRICS_ENABLED: boolean({
+    default: true,
+    description: 'Whether the server counts what it does and answers `GET /metrics`.',
+  }),
   SHUTDOWN_GRACE_SECONDS: number({
     min: 0,
     max: DAY_SECONDS,

@@ -27,6 +27,7 @@ import { parseQueryString } from './query-string.ts';
 import type { App, Rooms } from './rooms.ts';
 import { addHealthRoute } from './routes/health.ts';
 import { addMessageRoutes } from './routes/messages.ts';
+import { addMetricsRoute } from './routes/metrics.ts';
 import { addProviderRoutes } from './routes/providers.ts';
 import { addReadyRoute } from './routes/ready.ts';
 import { addSessionRoutes } from './routes/sessions.ts';
@@ -99,6 +100,13 @@ export async function createApp({ log, ...options }: AppOptions): Promise<HttpSe
 
   const closed = (request: FastifyRequest, reply: FastifyReply) => {
     if (reply.errorCode !== null) errors.count(reply.errorCode, request.id);
+    rooms.metrics?.request({
+      method: request.method,
+      route: request.routeOptions.url ?? null,
+      status: reply.raw.headersSent ? reply.statusCode : null,
+      code: reply.errorCode,
+      seconds: reply.elapsedTime / 1000,
+    });
     request.log.info(
       {
         method: request.method,
@@ -135,6 +143,7 @@ export async function createApp({ log, ...options }: AppOptions): Promise<HttpSe
   await app.register(async (routes) => {
     addHealthRoute(routes, rooms);
     addReadyRoute(routes, rooms);
+    if (rooms.metrics !== null) addMetricsRoute(routes, rooms.metrics);
     addProviderRoutes(routes, rooms);
     addSessionRoutes(routes, rooms);
     addMessageRoutes(routes, rooms);

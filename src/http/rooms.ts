@@ -3,12 +3,14 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Static } from 'typebox';
 import type { TargetState } from '../conversation/target-state.ts';
 import type { Providers } from '../providers/provider.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 import type { Turns } from '../turns/turns.ts';
 import type { AdminRooms } from './admin/admin-rooms.ts';
 import type { ErrorSummary } from './error-summary.ts';
+import type { Metrics } from './server-schemas.ts';
 import type { StreamTimes } from './sse.ts';
 
 /** Fastify with the schemas of `schemas.ts` as the types of requests. */
@@ -35,8 +37,29 @@ export interface Rooms {
   /** How long an `Idempotency-Key` stands for its request, in seconds. */
   idempotencySeconds: number;
   errors: ErrorSummary;
+  /** Null where nothing is counted; then there is no route for it. */
+  metrics: HttpMetrics | null;
   version: string;
   streamTimes: StreamTimes;
+}
+
+/** What counts requests, and tells what was counted, of requests and of everything else. */
+export interface HttpMetrics {
+  /** A request is over. */
+  request(request: {
+    method: string;
+    /** The pattern of the route, never a path; null where there is none. */
+    route: string | null;
+    /** Null where the client left before the answer began. */
+    status: number | null;
+    /** Of the error, if it was answered with one. */
+    code: string | null;
+    seconds: number;
+  }): void;
+  /** All of it, in the text format of Prometheus. */
+  text(): Promise<{ contentType: string; body: string }>;
+  /** In short. */
+  json(): Promise<Static<typeof Metrics>>;
 }
 
 /** What tells whether the server can do its work. */

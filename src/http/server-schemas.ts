@@ -55,6 +55,46 @@ export const Health = Type.Object({
   }),
 });
 
+const Count = Type.Integer({ minimum: 0 });
+const Counts = Type.Record(Type.String(), Count);
+
+export const Metrics = Type.Object({
+  uptime_seconds: Type.Number(),
+  requests_total: Type.Integer({ minimum: 0, description: 'Requests that are over' }),
+  responses_total: Type.Integer({
+    minimum: 0,
+    description: 'Those of them whose answer began before the client left',
+  }),
+  errors_total: Type.Integer({ minimum: 0, description: 'Those of them that were answered with an error' }),
+  requests_by_method: Counts,
+  responses_by_status: Counts,
+  errors_by_code: Counts,
+  request_latency_avg_ms: Type.Number({
+    minimum: 0,
+    description: 'From the head of a request to the end of its answer, streams included',
+  }),
+  turns: Type.Object({
+    total: Type.Integer({ minimum: 0, description: 'Turns that are over' }),
+    running: Count,
+    by_status: Type.Object({ completed: Count, incomplete: Count, failed: Count, cancelled: Count }),
+  }),
+  tokens: Type.Object(
+    // Providers say how many, and some of them in fractions.
+    {
+      input: Type.Number({ minimum: 0 }),
+      output: Type.Number({ minimum: 0 }),
+      cached: Type.Number({ minimum: 0, description: 'Part of `input`' }),
+      reasoning: Type.Number({ minimum: 0, description: 'Part of `output`' }),
+    },
+    { description: 'Of every attempt for which the provider has told' },
+  ),
+  rate_limit: Type.Object({ allowed: Count, denied: Count }),
+  fallbacks_total: Type.Integer({
+    minimum: 0,
+    description: 'Attempts at another target because the one before had failed',
+  }),
+});
+
 const CheckStatus = Type.Enum(['ok', 'unavailable']);
 
 export const Ready = Type.Object({

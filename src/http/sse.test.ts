@@ -84,6 +84,7 @@ async function serveTurn(context: TestContext, streamTimes: StreamTimes, logByte
     readiness: unused as never,
     routes: [],
     idempotencySeconds: 1,
+    metrics: null,
     version: '0.0.0',
     log: pino({ level: 'silent' }),
     streamTimes,

@@ -39,6 +39,8 @@ export interface Turns {
    * it is. Throws as `find` does.
    */
   cancel(owner: string, sessionId: string, turnId: string): Promise<Turn>;
+  /** How many turns run now. */
+  running(): number;
   /** The session was deleted: its running turn has nobody left to answer. */
   abandon(sessionId: string): void;
   /**
@@ -69,7 +71,7 @@ export function createTurns({ memory, logBytes, queueMax, ...rooms }: TurnsOptio
   const closed = new AbortController();
   const shutdown = new AbortController();
   const outOfGrace = shutdown.signal;
-  return { start, find, cancel, abandon, drain };
+  return { start, find, cancel, running: () => running.all().length, abandon, drain };
 
   async function start(request: TurnRequest, signal = NEVER): Promise<StartedTurn> {
     targets.check(request);

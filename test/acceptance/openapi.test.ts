@@ -10,6 +10,7 @@ import { type ParleyWithDouble, startParleyWithDouble } from './parley-with-doub
 const OPERATIONS = [
   'GET /health',
   'GET /ready',
+  'GET /metrics',
   'GET /providers',
   'POST /sessions',
   'GET /sessions',

@@ -89,9 +89,18 @@ test('no key is in any answer, any output or the database', async (context) => {
       see(await call(parley.url, 'GET', `/sessions/${sessionId}${path}`));
     }
   }
-  for (const path of ['/providers', '/health', '/sessions', '/openapi.json', '/docs', '/nowhere']) {
+  for (const path of [
+    '/providers',
+    '/health',
+    '/metrics',
+    '/sessions',
+    '/openapi.json',
+    '/docs',
+    '/nowhere',
+  ]) {
     see(await call(parley.url, 'GET', path));
   }
+  see(await call(parley.url, 'GET', '/metrics', undefined, { accept: 'text/plain' }));
   await parley.stop();
 
   for (const text of seen) assertNoKey(text, 'an answer');

@@ -138,13 +138,14 @@ test('it closes in phases, each of them timed in the log', async (context) => {
   assert.deepEqual(
     phases.map(({ phase, of, name }) => [phase, of, name]),
     [
-      [1, 7, 'new requests'],
-      [2, 7, 'running turns'],
-      [3, 7, 'connections'],
-      [4, 7, 'clients'],
-      [5, 7, 'sweeper'],
-      [6, 7, 'providers'],
-      [7, 7, 'store'],
+      [1, 8, 'new requests'],
+      [2, 8, 'running turns'],
+      [3, 8, 'connections'],
+      [4, 8, 'clients'],
+      [5, 8, 'sweeper'],
+      [6, 8, 'metrics'],
+      [7, 8, 'providers'],
+      [8, 8, 'store'],
     ],
   );
   assert.ok(phases.every(({ ms }) => Number.isInteger(ms)));
