@@ -11,7 +11,8 @@ limiterContract('in the process, after years', async () => subjectOf({ start: 10
 function subjectOf({ start = 0, maxIdentities = 1000 } = {}): LimiterSubject {
   let time = start;
   return {
-    limiter: createInProcessLimiter({ maxIdentities, now: () => time }),
+    limiter: createInProcessLimiter({ maxIdentities, now: () => time, wallClock: () => time }),
+    sinceMidnight: start % 86_400_000,
     pass: (milliseconds) => {
       time += milliseconds;
     },
@@ -109,13 +110,15 @@ describe('a flood of identities', () => {
     const policies = [
       { limit: 'address', tokens: 1, seconds: 1, burst: 3 },
       { limit: 'key', tokens: 1, seconds: 60, burst: 2 },
+      { limit: 'day', tokens: 0, seconds: 1, burst: 3 },
     ];
     const bucket = fc.record({
       policy: fc.constantFrom(...policies),
       identity: fc.constantFrom('a', 'b', 'c', 'd', 'e'),
+      cost: fc.nat(3),
     });
     const step = fc.record({
-      milliseconds: fc.oneof(fc.constant(0), fc.nat(3000), fc.nat(100_000)),
+      milliseconds: fc.oneof(fc.constant(0), fc.nat(3000), fc.nat(100_000), fc.nat(100_000_000)),
       buckets: fc.uniqueArray(bucket, {
         maxLength: 2,
         selector: ({ policy, identity }) => `${policy.limit} ${identity}`,
@@ -131,6 +134,62 @@ describe('a flood of identities', () => {
       ),
     );
   });
+});
+
+describe('a daily bucket that the process does not know', () => {
+  const bucket: Bucket = { limit: 'day', identity: 'a', rate: 'daily', burst: 100, cost: 10 };
+
+  test('has what its identity has not used of the day, which is asked once a day', async () => {
+    let time = 0;
+    const asked: string[] = [];
+    const usedToday = async ({ identity }: Bucket) => {
+      asked.push(identity);
+      return 70;
+    };
+    const clocks = { now: () => time, wallClock: () => time };
+    const limiter = createInProcessLimiter({ ...clocks, usedToday });
+    const decisions = await Promise.all([limiter.take([bucket]), limiter.take([bucket])]);
+    assert.deepEqual(
+      decisions.map(({ buckets }) => buckets[0]?.remaining),
+      [20, 10],
+    );
+    await limiter.take([bucket]);
+    assert.equal((await limiter.take([bucket])).allowed, false);
+    assert.deepEqual(asked, ['a', 'a'], 'both takes that came at once, and none later');
+    time = 86_400_000;
+    assert.equal((await limiter.take([bucket])).buckets[0]?.remaining, 90);
+  });
+
+  test('denies where more was used than it holds, and is not asked of a steady one', async () => {
+    const limiter = createInProcessLimiter({ usedToday: async () => 1000 });
+    assert.equal((await limiter.take([bucket])).allowed, false);
+    assert.equal((await limiter.take([slow('a')])).allowed, true);
+  });
+
+  test('rejects the take where nobody can tell, and takes nothing', async () => {
+    let isOut = true;
+    const usedToday = async () => {
+      if (isOut) throw new Error('out');
+      return 0;
+    };
+    const limiter = createInProcessLimiter({ usedToday });
+    await assert.rejects(limiter.take([slow('a'), bucket]), /out/);
+    isOut = false;
+    const { buckets } = await limiter.take([slow('a'), bucket]);
+    assert.deepEqual(
+      buckets.map(({ remaining }) => remaining),
+      [2, 90],
+    );
+  });
+});
+
+test('what is given back to a bucket that is full takes no place', async () => {
+  const { limiter } = subjectOf({ maxIdentities: 1 });
+  await limiter.settle([slow('full')], 0);
+  assert.equal((await limiter.take([slow('first')])).buckets[0]?.remaining, 2);
+  assert.equal((await limiter.take([slow('first')])).buckets[0]?.remaining, 1);
+  await drain(limiter, slow('second'));
+  assert.equal((await limiter.take([slow('first')])).buckets[0]?.remaining, 0);
 });
 
 describe('settings that make no sense', () => {
@@ -153,6 +212,15 @@ describe('settings that make no sense', () => {
         message: `The burst of the limit key must be at least 1, not ${burst}.`,
       });
       assert.equal((await limiter.take([bucket])).allowed, true);
+    });
+  }
+
+  for (const cost of [-1, Number.NaN, Infinity]) {
+    test(`a cost of ${cost} is refused`, async () => {
+      await assert.rejects(createInProcessLimiter().take([{ ...bucket, cost }]), {
+        name: 'RangeError',
+        message: `The cost under the limit address must be at least 0, not ${cost}.`,
+      });
     });
   }
 

@@ -1,5 +1,6 @@
 /**
- * The limiter of a server that is alone: buckets in its own memory, which a restart fills.
+ * The limiter of a server that is alone: buckets in its own memory. A restart fills the steady ones; of the daily ones
+ * it asks what was used.
  *
  * The number of buckets is bounded, and no flood of identities can refill anybody's: a bucket is forgotten only when
  * it is full again. Where all places are taken by buckets that are not, identities without one share buckets by the
@@ -7,7 +8,8 @@
  */
 
 import { createHash } from 'node:crypto';
-import { createBucketTable, type Level } from './bucket-table.ts';
+import { costOf, levelOf, type Moment, secondsUntil, tokensAt, toleranceOf } from './bucket-fill.ts';
+import { createBucketTable } from './bucket-table.ts';
 import type { Bucket, BucketState, Decision, Limiter } from './limiter.ts';
 
 export interface InProcessLimiterOptions {
@@ -15,6 +17,13 @@ export interface InProcessLimiterOptions {
   maxIdentities?: number;
   /** Milliseconds on a clock that never goes back. */
   now?: () => number;
+  /** Milliseconds since the epoch, by which days begin. */
+  wallClock?: () => number;
+  /**
+   * What was used today of a daily bucket that this process does not know, in tokens: neither a restart nor a limit
+   * that is new gives a day's tokens twice. If it rejects, so does the take. Left out, daily buckets begin full.
+   */
+  usedToday?: (bucket: Bucket) => Promise<number>;
 }
 
 /** About 30 MB when all are taken (`bench/limiter.ts`). Only buckets that are not full take a place. */
@@ -28,12 +37,6 @@ const MAX_NAME_LENGTH = 100;
 
 /** Places that every new identity empties, where it can: more than it takes, so that a flood is soon forgotten. */
 const FORGOTTEN_FOR_ONE = 2;
-
-/**
- * What rounding may cost, in tokens. A bucket this close to a whole token has it; what is taken too early stays
- * missing, so the errors do not add up.
- */
-const TOLERANCE = 1e-9;
 
 /** A bucket and how many tokens it has now. */
 interface Filled {
@@ -49,51 +52,87 @@ interface Filled {
 export function createInProcessLimiter({
   maxIdentities = MAX_IDENTITIES,
   now = () => performance.now(),
+  wallClock = Date.now,
+  usedToday,
 }: InProcessLimiterOptions = {}): Limiter {
   if (!Number.isInteger(maxIdentities) || maxIdentities < 1) {
     throw new RangeError(`maxIdentities must be a whole number above 0, not ${maxIdentities}.`);
   }
   const table = createBucketTable();
-  return { take };
+  return { take, settle };
 
   async function take(buckets: readonly Bucket[]): Promise<Decision> {
     for (const bucket of buckets) check(bucket);
-    const time = now();
-    const filled = buckets.map((bucket) => fill(bucket, bucketName(bucket), time));
-    const allowed = filled.every(({ tokens }) => hasToken(tokens));
-    if (!allowed) return denial(filled);
-    const states = filled.map(({ bucket, name }) => stateOf(takeToken(bucket, name, time), false));
+    for (const bucket of buckets) if (isUnknownDay(bucket)) await recall(bucket);
+    // From here on nothing is waited for: no other take comes in between.
+    const moment = thisMoment();
+    const filled = buckets.map((bucket) => fill(bucket, bucketName(bucket), moment));
+    const allowed = filled.every(isEnough);
+    if (!allowed) return denial(filled, moment);
+    const states = filled.map(({ bucket, name }) => {
+      // Read anew, because two buckets of one request may be the same shared one.
+      const tokens = fill(bucket, name, moment).tokens - costOf(bucket);
+      write({ bucket, name, tokens }, moment);
+      return stateOf({ bucket, name, tokens }, moment, false);
+    });
     return { allowed, retryAfterSeconds: 0, buckets: states };
   }
 
-  /** What the bucket has now. One without a place has what its shared bucket has, so that moving gains nothing. */
-  function fill(bucket: Bucket, name: string, time: number): Filled {
-    const level = table.get(name) ?? table.get(sharedName(bucket, name));
-    return { bucket, name, tokens: level === undefined ? bucket.burst : tokensAt(level, bucket, time) };
+  async function settle(buckets: readonly Bucket[], cost: number): Promise<void> {
+    const moment = thisMoment();
+    for (const bucket of buckets) {
+      const { name, tokens: left } = fill(bucket, bucketName(bucket), moment);
+      const tokens = Math.min(bucket.burst, left + costOf(bucket) - cost);
+      // A bucket that is as full as one that nobody knows needs no place.
+      if (tokens < bucket.burst || table.get(name) !== undefined) write({ bucket, name, tokens }, moment);
+    }
   }
 
-  /** Reads anew what it has, because two buckets of one request may be the same shared one. */
-  function takeToken(bucket: Bucket, name: string, time: number): Filled {
-    const tokens = fill(bucket, name, time).tokens - 1;
-    const level = { tokens, at: time, fullAt: time + ((bucket.burst - tokens) / bucket.rate) * 1000 };
-    table.set(hasPlace(name, time) ? name : sharedName(bucket, name), level);
-    return { bucket, name, tokens };
+  /** What the bucket has now. One without a place has what its shared bucket has, so that moving gains nothing. */
+  function fill(bucket: Bucket, name: string, moment: Moment): Filled {
+    const level = table.get(name) ?? table.get(sharedName(bucket, name));
+    return { bucket, name, tokens: tokensAt(level, bucket, moment) };
+  }
+
+  function write({ bucket, name, tokens }: Filled, moment: Moment): void {
+    const place = hasPlace(name, moment) ? name : sharedName(bucket, name);
+    table.set(place, levelOf(bucket, tokens, moment));
   }
 
   /** Whether the bucket has a place of its own, or there is room for it. */
-  function hasPlace(name: string, time: number): boolean {
+  function hasPlace(name: string, { time }: Moment): boolean {
     if (table.get(name) !== undefined) return true;
     table.forgetFull(time, FORGOTTEN_FOR_ONE);
     return table.size < maxIdentities;
   }
+
+  function isUnknownDay(bucket: Bucket): boolean {
+    return usedToday !== undefined && bucket.rate === 'daily' && table.get(bucketName(bucket)) === undefined;
+  }
+
+  async function recall(bucket: Bucket): Promise<void> {
+    const used = (await usedToday?.(bucket)) ?? 0;
+    const moment = thisMoment();
+    // By now another take may have learned of it, and taken from it.
+    if (isUnknownDay(bucket) && hasPlace(bucketName(bucket), moment)) {
+      table.set(bucketName(bucket), levelOf(bucket, bucket.burst - used, moment));
+    }
+  }
+
+  function thisMoment(): Moment {
+    return { time: now(), wall: wallClock() };
+  }
 }
 
-function check({ limit, rate, burst }: Bucket): void {
-  if (!(rate > 0 && rate < Infinity)) {
+function check({ limit, rate, burst, cost = 1 }: Bucket): void {
+  if (rate !== 'daily' && !(rate > 0 && rate < Infinity)) {
     throw new RangeError(`The rate of the limit ${limit} must be above 0, not ${rate}.`);
   }
   if (!(burst >= 1 && burst < Infinity)) {
     throw new RangeError(`The burst of the limit ${limit} must be at least 1, not ${burst}.`);
+  }
+  if (!(cost >= 0 && cost < Infinity)) {
+    throw new RangeError(`The cost under the limit ${limit} must be at least 0, not ${cost}.`);
   }
 }
 
@@ -117,32 +156,28 @@ function hash(text: string): number {
   return value >>> 0;
 }
 
-/** @param time milliseconds, as all times here are: a difference of whole ones is exact after years as well */
-function tokensAt({ tokens, at }: Level, { rate, burst }: Bucket, time: number): number {
-  return Math.min(burst, tokens + (Math.max(0, time - at) / 1000) * rate);
+function isEnough({ bucket, tokens }: Filled): boolean {
+  return tokens >= costOf(bucket) - toleranceOf(bucket);
 }
 
-function hasToken(tokens: number): boolean {
-  return tokens >= 1 - TOLERANCE;
-}
-
-function denial(filled: readonly Filled[]): Decision {
-  const waits = filled.filter(({ tokens }) => !hasToken(tokens)).map(secondsToToken);
-  const buckets = filled.map((one) => stateOf(one, !hasToken(one.tokens)));
+function denial(filled: readonly Filled[], moment: Moment): Decision {
+  const waits = filled.filter((one) => !isEnough(one)).map((one) => secondsToEnough(one, moment));
+  const buckets = filled.map((one) => stateOf(one, moment, !isEnough(one)));
   return { allowed: false, retryAfterSeconds: Math.max(...waits), buckets };
 }
 
-/** Half the tolerance, so that after these seconds the token is there in spite of rounding. */
-function secondsToToken({ bucket, tokens }: Filled): number {
-  return Math.max(1, Math.ceil((1 - TOLERANCE / 2 - tokens) / bucket.rate));
+/** Half the tolerance, so that after these seconds the tokens are there in spite of rounding. */
+function secondsToEnough({ bucket, tokens }: Filled, moment: Moment): number {
+  const wanted = costOf(bucket) - toleranceOf(bucket) / 2;
+  return Math.max(1, Math.ceil(secondsUntil(bucket, tokens, wanted, moment)));
 }
 
-function stateOf({ bucket, tokens }: Filled, exhausted: boolean): BucketState {
-  const missing = bucket.burst - TOLERANCE - tokens;
+function stateOf({ bucket, tokens }: Filled, moment: Moment, exhausted: boolean): BucketState {
+  const tolerance = toleranceOf(bucket);
   return {
     ...bucket,
-    remaining: Math.max(0, Math.floor(tokens + TOLERANCE)),
-    resetSeconds: Math.max(0, Math.ceil(missing / bucket.rate)),
+    remaining: Math.max(0, Math.floor(tokens + tolerance)),
+    resetSeconds: Math.ceil(secondsUntil(bucket, tokens, bucket.burst - tolerance, moment)),
     exhausted,
   };
 }

@@ -4,48 +4,67 @@ import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import * as fc from 'fast-check';
 import type { Bucket, Decision, Limiter } from './limiter.ts';
+import {
+  type Asked,
+  asBucket,
+  bucketOf,
+  createModel,
+  DAY_MILLISECONDS,
+  dayOf,
+  type Policy,
+} from './limiter-model.contract.ts';
 
 export interface LimiterSubject {
   limiter: Limiter;
-  /** Moves the clock by which the limiter fills its buckets. */
+  /** Milliseconds since midnight in UTC when the subject was opened. */
+  sinceMidnight: number;
+  /** Moves the clocks by which the limiter fills its buckets. */
   pass(milliseconds: number): void;
   /** Ends the subject; what it knew of buckets must not be found by the next. */
   close(): Promise<void>;
 }
 
-/** A rate as a fraction, so that the model can count in whole numbers. */
-interface Policy {
-  limit: string;
-  tokens: number;
-  seconds: number;
-  burst: number;
-}
-
 /** What happens at one moment, some time after the step before. */
 interface Step {
   milliseconds: number;
-  buckets: { policy: Policy; identity: string }[];
+  buckets: Asked[];
+  /** The true cost, if it turns out at once to be another. */
+  settled: number | null;
 }
 
 const policies: Policy[] = [
   { limit: 'address', tokens: 1, seconds: 1, burst: 5 },
   { limit: 'key', tokens: 10, seconds: 3, burst: 20 },
   { limit: 'site', tokens: 3, seconds: 7, burst: 2 },
-  { limit: 'day', tokens: 1, seconds: 3600, burst: 1 },
+  { limit: 'hour', tokens: 1, seconds: 3600, burst: 1 },
+  { limit: 'minute', tokens: 1000, seconds: 60, burst: 1000 },
+  { limit: 'day', tokens: 0, seconds: 1, burst: 30 },
 ];
 
-const oneBucket = fc.record({ policy: fc.constantFrom(...policies), identity: fc.constantFrom('a', 'b') });
+const oneBucket: fc.Arbitrary<Asked> = fc.record({
+  policy: fc.constantFrom(...policies),
+  identity: fc.constantFrom('a', 'b'),
+  cost: fc.oneof({ weight: 4, arbitrary: fc.constant(1) }, fc.nat(40)),
+});
 
-const steps: fc.Arbitrary<Step[]> = fc.array(
-  fc.record({
-    milliseconds: fc.oneof(fc.constant(0), fc.nat(500), fc.nat(5000), fc.nat(10_000_000)),
-    buckets: fc.uniqueArray(oneBucket, {
-      maxLength: 4,
-      selector: ({ policy, identity }) => `${policy.limit} ${identity}`,
+const stepsThat = (settled: fc.Arbitrary<number | null>): fc.Arbitrary<Step[]> =>
+  fc.array(
+    fc.record({
+      milliseconds: fc.oneof(
+        fc.constant(0),
+        fc.nat(500),
+        fc.nat(5000),
+        fc.nat(10_000_000),
+        fc.nat(2 * DAY_MILLISECONDS),
+      ),
+      buckets: fc.uniqueArray(oneBucket, {
+        maxLength: 4,
+        selector: ({ policy, identity }) => `${policy.limit} ${identity}`,
+      }),
+      settled,
     }),
-  }),
-  { maxLength: 60 },
-);
+    { maxLength: 60 },
+  );
 
 /** Registers the suite for one implementation; `open` is called for each test, and for each run of a property. */
 export function limiterContract(name: string, open: () => Promise<LimiterSubject>): void {
@@ -161,10 +180,83 @@ export function limiterContract(name: string, open: () => Promise<LimiterSubject
       assert.equal((await limiter.take([{ ...address('a'), rate: 0.25 }])).retryAfterSeconds, 4);
     });
 
+    test('a request takes what it costs from each bucket, or nothing from any', async () => {
+      const [wide, narrow] = [
+        { limit: 'minute', identity: 'c', rate: 10, burst: 100, cost: 60 },
+        { limit: 'site', identity: 's', rate: 1, burst: 50, cost: 30 },
+      ];
+      const first = await limiter.take([wide, narrow]);
+      assert.deepEqual(remaining(first), [40, 20]);
+      const denied = await limiter.take([wide, narrow]);
+      assert.deepEqual([denied.allowed, denied.retryAfterSeconds, remaining(denied)], [false, 10, [40, 20]]);
+      assert.equal((await limiter.take([{ ...wide, cost: 40 }])).allowed, true);
+      // Nothing is a cost as well, which an empty bucket has.
+      assert.equal((await limiter.take([{ ...wide, cost: 0 }])).allowed, true);
+    });
+
+    test('what costs more than the bucket can hold takes all of a full one', async () => {
+      const bucket = { limit: 'minute', identity: 'c', rate: 1, burst: 10, cost: 1000 };
+      assert.deepEqual(remaining(await limiter.take([bucket])), [0]);
+      subject.pass(9000);
+      assert.deepEqual((await limiter.take([bucket])).retryAfterSeconds, 1);
+      subject.pass(1000);
+      assert.equal((await limiter.take([bucket])).allowed, true);
+    });
+
+    test('what was taken too much comes back, up to a full bucket', async () => {
+      const bucket = { limit: 'minute', identity: 'c', rate: 1, burst: 100, cost: 80 };
+      await limiter.take([bucket]);
+      await limiter.settle([bucket], 30);
+      assert.deepEqual(remaining(await limiter.take([{ ...bucket, cost: 0 }])), [70]);
+      subject.pass(29_000);
+      await limiter.settle([bucket], 0);
+      assert.deepEqual(remaining(await limiter.take([{ ...bucket, cost: 0 }])), [100]);
+      // Of what could not be taken whole, no more comes back than was taken.
+      await limiter.take([{ ...bucket, cost: 1000 }]);
+      await limiter.settle([{ ...bucket, cost: 1000 }], 0);
+      assert.deepEqual(remaining(await limiter.take([{ ...bucket, cost: 0 }])), [100]);
+    });
+
+    test('what was taken too little is taken later, and nobody passes before it has come in', async () => {
+      const bucket = { limit: 'minute', identity: 'c', rate: 1, burst: 100, cost: 10 };
+      await limiter.take([bucket]);
+      await limiter.settle([bucket], 150);
+      const denied = await limiter.take([{ ...bucket, cost: 1 }]);
+      assert.deepEqual([denied.allowed, denied.retryAfterSeconds, remaining(denied)], [false, 51, [0]]);
+      assert.deepEqual([denied.buckets[0]?.resetSeconds], [150]);
+      subject.pass(51_000);
+      assert.equal((await limiter.take([{ ...bucket, cost: 1 }])).allowed, true);
+    });
+
+    test('a daily bucket is full at midnight in UTC, and gains nothing before', async () => {
+      const bucket = { limit: 'day', identity: 'c', rate: 'daily', burst: 100, cost: 60 } as const;
+      const toMidnight = DAY_MILLISECONDS - (subject.sinceMidnight % DAY_MILLISECONDS);
+      assert.equal((await limiter.take([bucket])).allowed, true);
+      subject.pass(toMidnight - 1500);
+      const denied = await limiter.take([bucket]);
+      assert.deepEqual([denied.allowed, denied.retryAfterSeconds, remaining(denied)], [false, 2, [40]]);
+      assert.equal(denied.buckets[0]?.resetSeconds, 2);
+      subject.pass(1499);
+      assert.equal((await limiter.take([bucket])).allowed, false);
+      subject.pass(1);
+      assert.deepEqual(remaining(await limiter.take([bucket])), [40]);
+      subject.pass(10 * DAY_MILLISECONDS);
+      assert.deepEqual(remaining(await limiter.take([bucket])), [40]);
+    });
+
+    test('of a daily bucket what was used today is known when its burst changes', async () => {
+      const bucket = { limit: 'day', identity: 'c', rate: 'daily', burst: 100, cost: 90 } as const;
+      await limiter.take([bucket]);
+      assert.deepEqual(remaining(await limiter.take([{ ...bucket, burst: 500, cost: 0 }])), [410]);
+      assert.equal((await limiter.take([{ ...bucket, burst: 50, cost: 1 }])).allowed, false);
+      await limiter.settle([{ ...bucket, burst: 500 }], 20);
+      assert.deepEqual(remaining(await limiter.take([{ ...bucket, burst: 50, cost: 0 }])), [30]);
+    });
+
     test('after the seconds that were told a request is let through, and not one second earlier', async () => {
       await fc.assert(
         fc.asyncProperty(
-          fc.constantFrom(...policies),
+          fc.constantFrom(...policies.filter(({ tokens }) => tokens > 0)),
           fc.array(fc.nat(2000), { maxLength: 30 }),
           async (policy, pauses) => {
             await withSubject(open, async ({ limiter, pass }) => {
@@ -188,7 +280,7 @@ export function limiterContract(name: string, open: () => Promise<LimiterSubject
 
     test('over any span of time no identity gets more than burst + rate × time', async () => {
       await fc.assert(
-        fc.asyncProperty(steps, async (steps) => {
+        fc.asyncProperty(stepsThat(fc.constant(null)), async (steps) => {
           await withSubject(open, async (subject) => {
             await assertNobodyGetsMore(subject, steps);
           });
@@ -198,13 +290,17 @@ export function limiterContract(name: string, open: () => Promise<LimiterSubject
 
     test('every decision is that of buckets counted in whole numbers', async () => {
       await fc.assert(
-        fc.asyncProperty(steps, async (steps) => {
-          await withSubject(open, async ({ limiter, pass }) => {
-            const model = createModel();
-            for (const { milliseconds, buckets } of steps) {
+        fc.asyncProperty(stepsThat(fc.option(fc.nat(60))), async (steps) => {
+          await withSubject(open, async ({ limiter, pass, sinceMidnight }) => {
+            const model = createModel(sinceMidnight);
+            for (const { milliseconds, buckets, settled } of steps) {
               pass(milliseconds);
               const expected = model.take(milliseconds, buckets);
-              assert.deepEqual(await limiter.take(buckets.map(asBucket)), expected);
+              const decision = await limiter.take(buckets.map(asBucket));
+              assert.deepEqual(decision, expected);
+              if (!decision.allowed || settled === null) continue;
+              await limiter.settle(buckets.map(asBucket), settled);
+              model.settle(buckets, settled);
             }
           });
         }),
@@ -215,28 +311,31 @@ export function limiterContract(name: string, open: () => Promise<LimiterSubject
 
 /** Takes as the steps say, and compares what each identity got between any two of its takes with what it may get. */
 export async function assertNobodyGetsMore(
-  { limiter, pass }: LimiterSubject,
-  steps: readonly Step[],
+  { limiter, pass, sinceMidnight }: LimiterSubject,
+  steps: readonly Pick<Step, 'milliseconds' | 'buckets'>[],
 ): Promise<void> {
-  let now = 0;
-  const taken = new Map<string, { policy: Policy; times: number[] }>();
+  let now = sinceMidnight;
+  const taken = new Map<string, { policy: Policy; takes: { at: number; cost: number }[] }>();
   for (const { milliseconds, buckets } of steps) {
     pass(milliseconds);
     now += milliseconds;
     if (!(await limiter.take(buckets.map(asBucket))).allowed) continue;
-    for (const { policy, identity } of buckets) {
+    for (const { policy, identity, cost } of buckets) {
       const name = `${policy.limit} ${identity}`;
-      const { times } = taken.get(name) ?? { times: [] };
-      taken.set(name, { policy, times: [...times, now] });
+      const { takes } = taken.get(name) ?? { takes: [] };
+      taken.set(name, { policy, takes: [...takes, { at: now, cost: Math.min(cost, policy.burst) }] });
     }
   }
-  for (const [name, { policy, times }] of taken) {
-    for (const [first, start] of times.entries()) {
-      for (const [index, end] of times.slice(first).entries()) {
+  for (const [name, { policy, takes }] of taken) {
+    for (const [first, { at: start }] of takes.entries()) {
+      let sum = 0;
+      for (const { at: end, cost } of takes.slice(first)) {
+        if (policy.tokens === 0 && dayOf(end) !== dayOf(start)) break;
+        sum += cost;
         // burst + rate × time, both sides multiplied until they are whole numbers
         const scale = policy.seconds * 1000;
         const most = policy.burst * scale + policy.tokens * (end - start);
-        assert.ok((index + 1) * scale <= most, `${name}: ${index + 1} from ${start} to ${end}`);
+        assert.ok(sum * scale <= most, `${name}: ${sum} from ${start} to ${end}`);
       }
     }
   }
@@ -260,55 +359,10 @@ async function allowedOf(limiter: Limiter, bucket: Bucket, times: number): Promi
   return allowed;
 }
 
+function remaining({ buckets }: Decision): number[] {
+  return buckets.map((bucket) => bucket.remaining);
+}
+
 function address(identity: string): Bucket {
   return { limit: 'address', identity, rate: 1, burst: 5 };
-}
-
-function asBucket({ policy, identity }: Step['buckets'][number]): Bucket {
-  return bucketOf(policy, identity);
-}
-
-function bucketOf({ limit, tokens, seconds, burst }: Policy, identity: string): Bucket {
-  return { limit, identity, rate: tokens / seconds, burst };
-}
-
-/** Token buckets without rounding: a token is `seconds × 1000` parts, and a millisecond brings `tokens` of them. */
-function createModel() {
-  let now = 0;
-  const levels = new Map<string, { parts: number; at: number }>();
-  return { take };
-
-  function take(milliseconds: number, buckets: Step['buckets']): Decision {
-    now += milliseconds;
-    const filled = buckets.map(({ policy, identity }) => {
-      const name = `${policy.limit} ${identity}`;
-      const token = policy.seconds * 1000;
-      const full = policy.burst * token;
-      const { parts, at } = levels.get(name) ?? { parts: full, at: now };
-      return {
-        policy,
-        identity,
-        name,
-        token,
-        full,
-        parts: Math.min(full, parts + (now - at) * policy.tokens),
-      };
-    });
-    const allowed = filled.every(({ parts, token }) => parts >= token);
-    let retryAfterSeconds = 0;
-    const states = filled.map(({ policy, identity, name, token, full, parts }) => {
-      const left = allowed ? parts - token : parts;
-      if (allowed) levels.set(name, { parts: left, at: now });
-      const perSecond = policy.tokens * 1000;
-      if (parts < token)
-        retryAfterSeconds = Math.max(retryAfterSeconds, Math.ceil((token - parts) / perSecond));
-      return {
-        ...bucketOf(policy, identity),
-        remaining: Math.floor(left / token),
-        resetSeconds: Math.ceil((full - left) / perSecond),
-        exhausted: parts < token,
-      };
-    });
-    return { allowed, retryAfterSeconds, buckets: states };
-  }
 }

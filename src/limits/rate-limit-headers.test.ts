@@ -34,6 +34,13 @@ describe('the headers of a decision', () => {
     });
   });
 
+  test('of a daily bucket are those of a day', () => {
+    assert.deepEqual(allowed({ limit: 'day', rate: 'daily', burst: 100, resetSeconds: 600 }), {
+      RateLimit: '"day";r=4;t=600',
+      'RateLimit-Policy': '"day";q=100;w=86400',
+    });
+  });
+
   test('tell of a bucket that denied the time of Retry-After, not the one at which it is full', () => {
     const key = { ...bucket, limit: 'key', remaining: 0, resetSeconds: 40, exhausted: true };
     assert.deepEqual(rateLimitHeaders({ allowed: false, retryAfterSeconds: 8, buckets: [bucket, key] }), {

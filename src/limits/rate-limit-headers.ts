@@ -27,9 +27,11 @@ function stateItem(bucket: BucketState, { retryAfterSeconds }: Decision): string
   return `${quoted(bucket.limit)};r=${integer(bucket.remaining)};t=${integer(seconds)}`;
 }
 
-/** `q` requests in `w` seconds, the time in which the bucket fills from empty. */
+const DAY_SECONDS = 86_400;
+
+/** `q` requests, or tokens, in `w` seconds: the time in which the bucket fills from empty. */
 function policyItem({ limit, rate, burst }: BucketState): string {
-  const seconds = Math.max(1, Math.ceil(burst / rate - TOLERANCE));
+  const seconds = rate === 'daily' ? DAY_SECONDS : Math.max(1, Math.ceil(burst / rate - TOLERANCE));
   return `${quoted(limit)};q=${integer(burst)};w=${integer(seconds)}`;
 }
 

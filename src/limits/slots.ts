@@ -1,0 +1,17 @@
+/**
+ * Slots: how much of an identity's work may go on at the same time. A token bucket cannot say that: what takes long
+ * costs it no more than what is over at once.
+ */
+
+export interface Slots {
+  /**
+   * Takes a slot, or none if as many are taken as there are.
+   * @param most how many the identity has; a change holds from the next take on, and ends nothing that goes on
+   */
+  take(identity: string, most: number): Promise<Slot | null>;
+}
+
+export interface Slot {
+  /** Gives it back; a second time does nothing. */
+  release(): void;
+}
