@@ -19,6 +19,8 @@ import { createGate } from './http/gate.ts';
 import type { Rooms } from './http/rooms.ts';
 import { createAllowlist } from './limits/allowlist.ts';
 import { createInProcessLimiter } from './limits/in-process.ts';
+import { createInProcessSlots } from './limits/in-process-slots.ts';
+import type { Slots } from './limits/slots.ts';
 import { createDemo } from './providers/demo.ts';
 import { createOpenAI } from './providers/openai.ts';
 import { createOpenAICompatible } from './providers/openai-compatible/openai-compatible.ts';
@@ -105,8 +107,11 @@ export async function startParley(config: Config, log: Logger): Promise<Parley> 
       onFailure: (error) => log.warn({ err: error }, 'old sessions could not be swept'),
     });
     phases.unshift({ name: 'sweeper', close: () => sweeper.close() });
+    const limiter = createInProcessLimiter();
     const turns = createTurns({
       store,
+      limiter,
+      slots: counted(createInProcessSlots(), metrics),
       targets,
       memory,
       conditions: {
@@ -134,17 +139,24 @@ export async function startParley(config: Config, log: Logger): Promise<Parley> 
     const allowlist = createAllowlist([]);
     const bypass = await createBypass({ adminStore: store.admin, onChange: allowlist.replace });
     const gate = createGate({
+      adminToken: config.adminToken,
       directory,
-      limiter: createInProcessLimiter(),
+      limiter,
       allowlist,
-      rate: { rps: config.rateRps, burst: config.rateBurst },
+      limits: {
+        rps: config.rateRps,
+        burst: config.rateBurst,
+        concurrentTurns: config.rateConcurrentTurns,
+        tokensPerMinute: config.rateTokensPerMinute,
+        tokensPerDay: config.rateTokensPerDay,
+      },
       observe: (decision) => metrics?.rateLimit(decision),
     });
 
     const http = await createApp({
       gate,
       trustProxy: trustProxy(config.trustProxy),
-      admin: { token: config.adminToken, directory, bypass, adminStore: store.admin },
+      admin: { directory, bypass, adminStore: store.admin },
       sessions,
       turns,
       providers,
@@ -174,6 +186,17 @@ function observed(store: OpenedStore, metrics: Metrics | null): OpenedStore {
   if (metrics === null) return store;
   const { storeCall } = metrics;
   return { ...observeStore(store, storeCall), admin: observeStore(store.admin, storeCall) };
+}
+
+/** The same slots, whose refusals are counted with those of the other limits. */
+function counted(slots: Slots, metrics: Metrics | null): Slots {
+  return {
+    async take(identity, most) {
+      const slot = await slots.take(identity, most);
+      if (slot === null) metrics?.rateLimit({ allowed: false, limit: 'concurrent_turns' });
+      return slot;
+    },
+  };
 }
 
 /** The models that are asked if no caller names another. */

@@ -57,7 +57,15 @@ const ROOMS: Record<string, Room> = {
     because: 'sessions work on the contract of stores, whichever there is',
   },
   'turns/': {
-    imports: ['conversation/', 'errors.ts', 'sessions/', 'routing/', 'stores/store.ts'],
+    imports: [
+      'conversation/',
+      'errors.ts',
+      'sessions/',
+      'routing/',
+      'stores/store.ts',
+      'limits/limiter.ts',
+      'limits/slots.ts',
+    ],
     because: 'a turn knows contracts and pure rooms, and no door through which it was asked for',
   },
   'http/': {

@@ -3,11 +3,16 @@
  * providers. What happens outside of it, HTTP above all, is no part of it.
  */
 
+import { NO_LIMITS } from '../src/conversation/client.ts';
 import type { EndedTurn, TurnEvent } from '../src/conversation/event.ts';
 import { type InputMessage, inputItem } from '../src/conversation/message.ts';
 import type { RequestKey } from '../src/conversation/request-key.ts';
 import type { Turn } from '../src/conversation/turn.ts';
 import { AppError, type ErrorCode } from '../src/errors.ts';
+import { createInProcessLimiter } from '../src/limits/in-process.ts';
+import { createInProcessSlots } from '../src/limits/in-process-slots.ts';
+import type { Limiter } from '../src/limits/limiter.ts';
+import type { Slots } from '../src/limits/slots.ts';
 import type { Provider } from '../src/providers/provider.ts';
 import { createProviders } from '../src/providers/registry.ts';
 import { createBreakers } from '../src/routing/breaker.ts';
@@ -42,6 +47,8 @@ export interface OneSession {
 }
 
 interface SomeOptions {
+  limiter?: Limiter;
+  slots?: Slots;
   store?: Store;
   queueMax?: number;
   logBytes?: number;
@@ -84,6 +91,8 @@ export async function openSession(): Promise<OneSession> {
         random: () => 0,
       }),
       memory: MEMORY,
+      limiter: createInProcessLimiter(),
+      slots: createInProcessSlots(),
       conditions: {
         firstTokenMilliseconds: 60_000,
         idleMilliseconds: 60_000,
@@ -104,6 +113,7 @@ export async function openSession(): Promise<OneSession> {
     const message: InputMessage = { role: 'user', content };
     return {
       owner: OWNER,
+      allowance: NO_LIMITS,
       sessionId,
       input: [inputItem(message, `msg_${messages}`)],
       provider: null,

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import * as fc from 'fast-check';
+import { NO_LIMITS } from '../conversation/client.ts';
 import { AppError } from '../errors.ts';
 import type { AdminStore } from '../stores/admin-store.ts';
 import { openStore } from '../stores/open-store.ts';
@@ -37,7 +38,7 @@ const isError = (code: string) => (error: unknown) => error instanceof AppError 
 test('a key is known from its making until it is revoked, and nobody else is', async (context) => {
   const { directory, clock, kindOf } = await setUp(context);
   const client = await directory.createClient({ name: 'Shop', limits: { burst: 5 } });
-  const limits = { rps: null, burst: 5 };
+  const limits = { ...NO_LIMITS, burst: 5 };
   assert.deepEqual(client, { id: client.id, name: 'Shop', limits, createdAt: START, updatedAt: START });
   const { key, text } = await directory.createKey(client.id, { note: 'Till' });
   assert.equal(key.prefix, text.slice(3, 11));
@@ -116,7 +117,7 @@ test('a change of a client holds for its keys at once, and leaves what it does n
   const client = await directory.createClient({ name: 'Shop', limits: { rps: 2, burst: 5 } });
   const { key, text } = await directory.createKey(client.id);
   clock.now += 1;
-  const limits = { rps: null, burst: 5 };
+  const limits = { ...NO_LIMITS, burst: 5 };
   const expected = { ...client, limits, updatedAt: START + 1 };
   assert.deepEqual(await directory.updateClient(client.id, { limits: { rps: null } }), expected);
   await directory.updateClient(client.id, { name: 'Other' });
@@ -134,7 +135,7 @@ test('changes that come at once are made one after another', async (context) => 
     directory.updateClient(id, { limits: { burst: 2 } }),
   ]);
   const [client] = (await directory.listClients(PAGE)).data;
-  assert.deepEqual([client!.name, client!.limits], ['Other', { rps: 1, burst: 2 }]);
+  assert.deepEqual([client!.name, client!.limits], ['Other', { ...NO_LIMITS, rps: 1, burst: 2 }]);
 });
 
 test('the keys of a deleted client are revoked, and those of others are not', async (context) => {
@@ -171,7 +172,7 @@ test('keys of the settings are clients of their own, which no change reaches', a
     { name: 'bob', key: 'key-of-bob' },
   ];
   const { directory, kindOf } = await setUp(context, { staticKeys });
-  const client = { id: 'static:bob', name: 'bob', limits: { rps: null, burst: null } };
+  const client = { id: 'static:bob', name: 'bob', limits: NO_LIMITS };
   assert.deepEqual(directory.identify('key-of-bob'), { kind: 'client', client, keyId: 'static:bob' });
   assert.equal(kindOf('bob:key-of-bob'), 'unknown');
   const managed = await directory.createClient({ name: 'ada' });

@@ -6,7 +6,13 @@
  * It does not limit, and knows nothing of HTTP; what a key may do is decided by whoever asks.
  */
 
-import type { ApiKey, AuditEntry, Client, ClientLimits } from '../conversation/client.ts';
+import {
+  type ApiKey,
+  type AuditEntry,
+  type Client,
+  type ClientLimits,
+  NO_LIMITS,
+} from '../conversation/client.ts';
 import { newId } from '../conversation/id.ts';
 import type { Page, PageRequest } from '../conversation/page.ts';
 import { AppError } from '../errors.ts';
@@ -86,7 +92,6 @@ export interface DirectoryOptions {
 
 /** Clients that are read from the store at once, at the start. */
 const PAGE = 1000;
-const NO_LIMITS: ClientLimits = { rps: null, burst: null };
 
 /** Reads all clients and keys. Rejects with `store_unavailable` if they cannot be read. */
 export async function createDirectory(options: DirectoryOptions): Promise<Directory> {

@@ -31,6 +31,8 @@ const DAY_SECONDS = 86_400;
 const YEAR_SECONDS = 365 * DAY_SECONDS;
 /** The smallest step of the timers behind the clocks. */
 const MILLISECOND_SECONDS = 0.001;
+/** Far more than anybody pays for, and still counted exactly. */
+const TOKENS_MAX = 1_000_000_000_000;
 /** What is read of an answer that is not streamed; no more of a streamed one can be promised. */
 const WHOLE_ANSWER_BYTES = 32 * 1024 * 1024;
 
@@ -75,6 +77,24 @@ export const settings = {
     max: 1_000_000,
     default: 5,
     description: 'Requests that an address, and likewise a key, may send at once after a pause.',
+  }),
+  RATE_CONCURRENT_TURNS: integer({
+    min: 1,
+    max: 1_000_000,
+    default: null,
+    description: 'Turns of a client that may run at the same time; unset sets no limit.',
+  }),
+  RATE_TOKENS_PER_MINUTE: integer({
+    min: 1,
+    max: TOKENS_MAX,
+    default: null,
+    description: 'Tokens that the models of a client take and give in a minute; unset sets no limit.',
+  }),
+  RATE_TOKENS_PER_DAY: integer({
+    min: 1,
+    max: TOKENS_MAX,
+    default: null,
+    description: 'Tokens of a client from midnight to midnight, in UTC; unset sets no limit.',
   }),
 
   OPENAI_API_KEY: secret({ default: null, description: 'Key for OpenAI; setting it adds `openai`.' }),

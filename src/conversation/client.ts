@@ -2,11 +2,29 @@
 
 /** Null leaves it to the server's own limits. */
 export interface ClientLimits {
-  /** Requests a second, over time. */
+  /** Requests a second, over time, of each key. */
   rps: number | null;
-  /** Requests at once, after a pause. */
+  /** Requests of each key at once, after a pause. */
   burst: number | null;
+  /** Turns that run at the same time. */
+  concurrentTurns: number | null;
+  /** Tokens that models take and give in a minute, over time. */
+  tokensPerMinute: number | null;
+  /** The same from midnight to midnight, in UTC. */
+  tokensPerDay: number | null;
 }
+
+/** What the turns of a client may take; null = as much as they like. */
+export type TurnAllowance = Pick<ClientLimits, 'concurrentTurns' | 'tokensPerMinute' | 'tokensPerDay'>;
+
+/** Of a client that has none of its own. */
+export const NO_LIMITS: ClientLimits = {
+  rps: null,
+  burst: null,
+  concurrentTurns: null,
+  tokensPerMinute: null,
+  tokensPerDay: null,
+};
 
 export interface Client {
   /** The owner of the sessions that the client makes; never empty. */

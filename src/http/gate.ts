@@ -5,25 +5,30 @@
 
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Directory } from '../clients/directory.ts';
+import type { TurnAllowance } from '../conversation/client.ts';
 import { AppError } from '../errors.ts';
 import type { Allowlist } from '../limits/allowlist.ts';
 import { addressIdentity } from '../limits/identity.ts';
-import type { Bucket, Limiter } from '../limits/limiter.ts';
+import type { Bucket, Decision, Limiter } from '../limits/limiter.ts';
 import { rateLimitHeaders } from '../limits/rate-limit-headers.ts';
+import { rateLimited, tokenBuckets } from '../turns/token-charge.ts';
+import { isAdminToken } from './admin/admin-token.ts';
 import { type Caller, callerOf, OPEN_OWNER } from './auth.ts';
 
 export interface GateOptions {
+  /** What `X-Admin-Token` must be; null switches the administration off. */
+  adminToken: string | null;
   directory: Directory;
   limiter: Limiter;
   /** Addresses that are not limited. */
   allowlist: Pick<Allowlist, 'has'>;
   /** What holds for addresses, and for clients without limits of their own. */
-  rate: RateLimit;
+  limits: ServerLimits;
   /** Told of every request that was counted. */
   observe?: (decision: { allowed: boolean; limit: string | null }) => void;
 }
 
-export interface RateLimit {
+export interface ServerLimits extends TurnAllowance {
   /** Requests a second, over time. */
   rps: number;
   /** Requests at once, after a pause. */
@@ -34,6 +39,13 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** The client that the request comes from, which is the owner of the sessions it makes. */
     owner: string;
+    /** What the turns of that client may take. */
+    allowance: TurnAllowance;
+  }
+
+  interface FastifyContextConfig {
+    /** Whether a request may begin a turn, for which its client needs tokens. */
+    beginsTurn?: boolean;
   }
 }
 
@@ -42,36 +54,81 @@ const OPEN_ROUTES = new Set(['/health', '/ready', '/metrics', '/openapi.json', '
 
 /**
  * Lets a request pass, or throws `rate_limited` or what is wrong with its key. A wrong key costs its address a
- * request, so that keys cannot be tried out.
+ * request, so that keys cannot be tried out. Of requests to the administration only those are limited whose token is
+ * wrong: an operator must not be kept out by what comes from the same address.
  */
-export function createGate({ directory, limiter, allowlist, rate, observe }: GateOptions) {
+export function createGate({ adminToken, directory, limiter, allowlist, limits, observe }: GateOptions) {
+  const isToken = isAdminToken(adminToken);
+
   return async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
     // As it is dispatched: a path that is written otherwise must not be judged otherwise.
     const route = request.routeOptions.url ?? '';
     if (OPEN_ROUTES.has(route)) return;
-    // Administration has a token of its own, which is looked at once the address was counted.
-    const isAdmin = route.startsWith('/admin');
-    const caller: Caller = isAdmin ? { kind: 'anybody' } : callerOf(request.headers, directory);
-    const buckets = allowlist.has(request.ip) ? [] : bucketsOf(caller, request.ip);
+    const isFree = allowlist.has(request.ip);
+    if (route.startsWith('/admin')) return checkToken(request, reply, isFree);
+    const caller = callerOf(request.headers, directory);
+    const allowance = allowanceOf(caller);
+    const owner = caller.kind === 'client' ? caller.client.id : OPEN_OWNER;
+    // The allowlist is about requests; what models cost is a matter between the operator and the client.
+    const needsTokens = request.routeOptions.config.beginsTurn === true && caller.kind !== 'refused';
+    // Whoever has none left is told before anything is stored; how many the turn takes is seen when it has begun.
+    const tokens = needsTokens ? tokenBuckets(owner, allowance, 1) : [];
+    const buckets = [...(isFree ? [] : requestBuckets(caller, request.ip)), ...tokens];
     if (buckets.length > 0) await count(buckets, reply);
+    if (tokens.length > 0) await limiter.settle(tokens, 0);
     if (caller.kind === 'refused') throw caller.error;
-    request.owner = caller.kind === 'client' ? caller.client.id : OPEN_OWNER;
+    request.owner = owner;
+    request.allowance = allowance;
   };
 
-  function bucketsOf(caller: Caller, ip: string): Bucket[] {
-    const address = { limit: 'address', identity: addressIdentity(ip), rate: rate.rps, burst: rate.burst };
+  /** Takes a failure from the address, which is given back where there was none: so many may be tried at once. */
+  async function checkToken(request: FastifyRequest, reply: FastifyReply, isFree: boolean): Promise<void> {
+    if (adminToken === null) throw new AppError('admin_disabled');
+    const identity = addressIdentity(request.ip);
+    const failures: Bucket = { limit: 'admin', identity, rate: limits.rps, burst: limits.burst };
+    const buckets = isFree ? [] : [failures];
+    const decision = await limiter.take(buckets);
+    if (!decision.allowed) deny(decision, reply);
+    const given = request.headers['x-admin-token'];
+    if (given === undefined) throw new AppError('missing_admin_token');
+    if (!isToken(String(given))) throw new AppError('invalid_admin_token');
+    await limiter.settle(buckets, 0);
+  }
+
+  function allowanceOf(caller: Caller): TurnAllowance {
+    if (caller.kind !== 'client') return limits;
+    const own = caller.client.limits;
+    return {
+      concurrentTurns: own.concurrentTurns ?? limits.concurrentTurns,
+      tokensPerMinute: own.tokensPerMinute ?? limits.tokensPerMinute,
+      tokensPerDay: own.tokensPerDay ?? limits.tokensPerDay,
+    };
+  }
+
+  function requestBuckets(caller: Caller, ip: string): Bucket[] {
+    const server = { rate: limits.rps, burst: limits.burst };
+    const address = { limit: 'address', identity: addressIdentity(ip), ...server };
     if (caller.kind !== 'client') return [address];
-    const { limits } = caller.client;
-    const own = { rate: limits.rps ?? rate.rps, burst: limits.burst ?? rate.burst };
+    const { rps, burst } = caller.client.limits;
+    const own = { rate: rps ?? limits.rps, burst: burst ?? limits.burst };
     return [address, { limit: 'key', identity: caller.keyId, ...own }];
   }
 
   async function count(buckets: readonly Bucket[], reply: FastifyReply): Promise<void> {
     const decision = await limiter.take(buckets);
-    for (const [name, value] of Object.entries(rateLimitHeaders(decision))) void reply.header(name, value);
-    const exhausted = decision.buckets.find((bucket) => bucket.exhausted)?.limit ?? null;
-    observe?.({ allowed: decision.allowed, limit: exhausted });
-    if (decision.allowed) return;
-    throw new AppError('rate_limited', { retry_after: decision.retryAfterSeconds, limit: exhausted });
+    if (!decision.allowed) deny(decision, reply);
+    tell(decision, reply);
+    observe?.({ allowed: true, limit: null });
   }
+
+  function deny(decision: Decision, reply: FastifyReply): never {
+    const limit = decision.buckets.find(({ exhausted }) => exhausted)?.limit ?? null;
+    tell(decision, reply);
+    observe?.({ allowed: false, limit });
+    throw rateLimited(decision.retryAfterSeconds, limit);
+  }
+}
+
+function tell(decision: Decision, reply: FastifyReply): void {
+  for (const [name, value] of Object.entries(rateLimitHeaders(decision))) void reply.header(name, value);
 }

@@ -18,10 +18,13 @@ export function wantsStream(body: Body, accept: string | undefined): boolean {
 /** @param envelope what stands around the body; `provider` is the header's, which the body overrules */
 export function turnRequest(
   body: Body,
-  envelope: Pick<TurnRequest, 'owner' | 'sessionId' | 'stream' | 'key'> & { provider: string | undefined },
+  envelope: Pick<TurnRequest, 'owner' | 'allowance' | 'sessionId' | 'stream' | 'key'> & {
+    provider: string | undefined;
+  },
 ): TurnRequest {
   return {
     owner: envelope.owner,
+    allowance: envelope.allowance,
     sessionId: envelope.sessionId,
     input: [itemOf(body)],
     provider: body.provider ?? envelope.provider ?? null,

@@ -39,6 +39,8 @@ export interface Bucket {
    * full bucket, and would never be let through otherwise.
    */
   cost?: number;
+  /** What is counted, as clients are told, where it is not requests. */
+  unit?: string;
 }
 
 export interface Decision {

@@ -35,9 +35,10 @@ describe('the headers of a decision', () => {
   });
 
   test('of a daily bucket are those of a day', () => {
-    assert.deepEqual(allowed({ limit: 'day', rate: 'daily', burst: 100, resetSeconds: 600 }), {
+    const day = { limit: 'day', rate: 'daily', burst: 100, resetSeconds: 600, unit: 'tokens' } as const;
+    assert.deepEqual(allowed(day), {
       RateLimit: '"day";r=4;t=600',
-      'RateLimit-Policy': '"day";q=100;w=86400',
+      'RateLimit-Policy': '"day";q=100;qu="tokens";w=86400',
     });
   });
 

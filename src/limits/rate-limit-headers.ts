@@ -29,10 +29,11 @@ function stateItem(bucket: BucketState, { retryAfterSeconds }: Decision): string
 
 const DAY_SECONDS = 86_400;
 
-/** `q` requests, or tokens, in `w` seconds: the time in which the bucket fills from empty. */
-function policyItem({ limit, rate, burst }: BucketState): string {
+/** `q` requests, or whatever `qu` says, in `w` seconds: the time in which the bucket fills from empty. */
+function policyItem({ limit, rate, burst, unit }: BucketState): string {
   const seconds = rate === 'daily' ? DAY_SECONDS : Math.max(1, Math.ceil(burst / rate - TOLERANCE));
-  return `${quoted(limit)};q=${integer(burst)};w=${integer(seconds)}`;
+  const counted = unit === undefined ? '' : `;qu=${quoted(unit)}`;
+  return `${quoted(limit)};q=${integer(burst)}${counted};w=${integer(seconds)}`;
 }
 
 function integer(value: number): number {

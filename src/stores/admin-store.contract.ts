@@ -2,13 +2,19 @@
 
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
-import type { ApiKey, AuditEntry, BypassEntry, Client } from '../conversation/client.ts';
+import {
+  type ApiKey,
+  type AuditEntry,
+  type BypassEntry,
+  type Client,
+  NO_LIMITS,
+} from '../conversation/client.ts';
 import { newId } from '../conversation/id.ts';
 import type { AdminStore, OpenedStore } from './admin-store.ts';
 import { allPages, ids } from './store-samples.contract.ts';
 
 export function sampleClient(change: Partial<Client> = {}): Client {
-  const limits = { rps: 0.5, burst: 3 };
+  const limits = { ...NO_LIMITS, rps: 0.5, burst: 3, tokensPerDay: 5_000_000_000 };
   return { id: newId(), name: 'Shop', limits, createdAt: 1000, updatedAt: 1000, ...change };
 }
 
@@ -61,7 +67,7 @@ const clientTests: Sentence[] = [
       const client = sampleClient();
       await store.saveClient(client, sampleEntry());
       assert.deepEqual(await store.listClients(ALL), { data: [client], hasMore: false });
-      const limits = { rps: null, burst: 7.5 };
+      const limits = { ...NO_LIMITS, burst: 7.5, concurrentTurns: 2, tokensPerMinute: 1000 };
       const changed = { ...client, name: 'Ünïcode "shop"', limits, updatedAt: 2000 };
       await store.saveClient({ ...changed, createdAt: 2000 }, sampleEntry());
       assert.deepEqual((await store.listClients(ALL)).data, [changed]);

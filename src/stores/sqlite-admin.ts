@@ -11,6 +11,9 @@ type ClientRow = [
   name: string,
   rps: number | null,
   burst: number | null,
+  concurrentTurns: number | null,
+  tokensPerMinute: number | null,
+  tokensPerDay: number | null,
   createdAt: number,
   updatedAt: number,
 ];
@@ -28,7 +31,8 @@ type KeyRow = [
 type BypassRow = [network: string, note: string | null, createdAt: number, expiresAt: number | null];
 type AuditRow = [id: string, at: number, action: string, subject: string, details: string];
 
-const CLIENT_COLUMNS = 'id, name, rps, burst, created_at, updated_at';
+const CLIENT_COLUMNS =
+  'id, name, rps, burst, concurrent_turns, tokens_per_minute, tokens_per_day, created_at, updated_at';
 const KEY_COLUMNS = 'id, client, prefix, hash, note, created_at, expires_at, revoked_at, last_used_at';
 const BYPASS_COLUMNS = 'network, note, created_at, expires_at';
 const AUDIT_COLUMNS = 'id, at, action, subject, details';
@@ -36,9 +40,10 @@ const AUDIT_COLUMNS = 'id, at, action, subject, details';
 /** The admin store on a database that is up to date, whose other tables may be written to by the same commits. */
 export function createSqliteAdmin(database: Database, commits: GroupCommit): AdminStore {
   const putClient = database.prepare(
-    `INSERT INTO clients (${CLIENT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)
+    `INSERT INTO clients (${CLIENT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
      ON CONFLICT (id) DO UPDATE SET name = excluded.name, rps = excluded.rps, burst = excluded.burst,
-       updated_at = excluded.updated_at`,
+       concurrent_turns = excluded.concurrent_turns, tokens_per_minute = excluded.tokens_per_minute,
+       tokens_per_day = excluded.tokens_per_day, updated_at = excluded.updated_at`,
   );
   const removeClient = database.prepare('DELETE FROM clients WHERE id = ?');
   const revokeKeysOf = database.prepare(
@@ -84,7 +89,8 @@ export function createSqliteAdmin(database: Database, commits: GroupCommit): Adm
   }
 
   function saveClient({ id, name, limits, createdAt, updatedAt }: Client): void {
-    putClient.run(id, name, limits.rps, limits.burst, createdAt, updatedAt);
+    const { rps, burst, concurrentTurns, tokensPerMinute, tokensPerDay } = limits;
+    putClient.run(id, name, rps, burst, concurrentTurns, tokensPerMinute, tokensPerDay, createdAt, updatedAt);
   }
 
   function deleteClient(clientId: string, revokedAt: number): boolean {
@@ -122,8 +128,10 @@ function mapped<Row, Element>({ data, hasMore }: Page<Row>, of: (row: Row) => El
   return { data: data.map(of), hasMore };
 }
 
-function toClient([id, name, rps, burst, createdAt, updatedAt]: ClientRow): Client {
-  return { id, name, limits: { rps, burst }, createdAt, updatedAt };
+function toClient(row: ClientRow): Client {
+  const [id, name, rps, burst, concurrentTurns, tokensPerMinute, tokensPerDay, createdAt, updatedAt] = row;
+  const limits = { rps, burst, concurrentTurns, tokensPerMinute, tokensPerDay };
+  return { id, name, limits, createdAt, updatedAt };
 }
 
 function toKey(row: KeyRow): ApiKey {

@@ -162,7 +162,14 @@ const THIRD = `
   ) STRICT, WITHOUT ROWID;
 `;
 
-const migrations: readonly string[] = [FIRST, SECOND, THIRD];
+/** Limits of a client's turns; null leaves each to the server's own. */
+const FOURTH = `
+  ALTER TABLE clients ADD COLUMN concurrent_turns INTEGER;
+  ALTER TABLE clients ADD COLUMN tokens_per_minute INTEGER;
+  ALTER TABLE clients ADD COLUMN tokens_per_day INTEGER;
+`;
+
+const migrations: readonly string[] = [FIRST, SECOND, THIRD, FOURTH];
 
 /** The version that this program writes. */
 export const SCHEMA_VERSION = migrations.length;

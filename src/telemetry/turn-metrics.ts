@@ -8,6 +8,9 @@ export function countTurn(instruments: Instruments, models: ModelLabels, turn: T
   const { status, error, attempts, createdAt, trace } = turn;
   instruments.turns.inc({ status });
   if (error !== null) instruments.turnErrors.inc({ code: error.code });
+  if (error?.code === 'rate_limited') {
+    instruments.rateLimits.inc({ decision: 'denied', limit: String(error.details?.['limit']) });
+  }
   instruments.turnSeconds.observe({ status }, seconds((turn.completedAt ?? createdAt) - createdAt));
   const toFirstToken = millisecondsToFirstToken(turn);
   if (toFirstToken !== null) instruments.turnFirstTokenSeconds.observe(seconds(toFirstToken));

@@ -79,10 +79,14 @@ describe('a turn that is cancelled', () => {
 
     async function readUntil(turnId: string, text: string): Promise<void> {
       const found = await turns.find(OWNER, session.sessionId, turnId);
-      const woken = Promise.withResolvers<void>();
-      const follower = found.follow(1, woken.resolve);
-      await woken.promise;
-      const next = follower.next();
+      let wake = () => {};
+      const follower = found.follow(1, () => wake());
+      let next = follower.next();
+      for (; next === null; next = follower.next()) {
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
       follower.close();
       assert.deepEqual(next, { number: 2, event: { type: 'message.delta', text } });
     }

@@ -3,11 +3,13 @@
  * provider's wire, of fallback, or of who follows.
  */
 
+import type { TurnAllowance } from '../conversation/client.ts';
 import type { EndedTurn, TurnEvent } from '../conversation/event.ts';
 import type { Item } from '../conversation/item.ts';
 import type { RequestKey } from '../conversation/request-key.ts';
 import type { Turn } from '../conversation/turn.ts';
 import { type AppError, asAppError } from '../errors.ts';
+import type { Limiter } from '../limits/limiter.ts';
 import { type RouteConditions, type RouteEvent, route } from '../routing/route.ts';
 import type { Choice, TargetSelection } from '../routing/targets.ts';
 import { missingResults, turnsAnswered } from '../sessions/tool-calls.ts';
@@ -19,10 +21,13 @@ import { commit } from './commit.ts';
 import type { TurnLog } from './live-turn.ts';
 import { outcomeOf } from './outcome.ts';
 import type { OnBusy } from './session-queue.ts';
+import { chargeTokens, NO_CHARGE } from './token-charge.ts';
 
 /** What a door asks for. */
 export interface TurnRequest extends Choice {
   owner: string;
+  /** What the owner's turns may take. */
+  allowance: TurnAllowance;
   sessionId: string;
   input: readonly Item[];
   /** Places in this turn's window; null leaves it to the session. */
@@ -42,6 +47,8 @@ export interface TurnRooms {
   store: Store;
   targets: TargetSelection;
   conditions: RouteConditions;
+  /** Of the tokens that clients may use. */
+  limiter: Limiter;
   /** Places in the window of a session that sets no limit. */
   defaultPlaces: number;
   /** Told of every turn that is over, and of what was behind its error, which no client is told. */
@@ -70,6 +77,7 @@ export async function runTurn(
   const { turn, request, log, session, path } = begun;
   const answer = createAnswer();
   let seen: PathTurn[] = [];
+  let charge = NO_CHARGE;
   let failure: AppError | null = null;
   try {
     signal.throwIfAborted();
@@ -82,6 +90,7 @@ export async function runTurn(
       const items = windowItems(window, request.input);
       const { options, stream } = request;
       const prompt = { instructions: session.instructions, items, options, stream };
+      charge = await chargeTokens(rooms.limiter, request, prompt, targets[0].model);
       await route(targets, prompt, rooms.conditions, signal, (event) => {
         answer.add(event);
         const shown = shownAs(event);
@@ -92,6 +101,7 @@ export async function runTurn(
     failure = asAppError(error);
   }
   const outcome = await commit(rooms.store, begun, outcomeOf(answer, seen, failure), closed);
+  await charge.settle(outcome);
   const ended: EndedTurn = { turn: { ...turn, ...outcome }, seen };
   rooms.observe(ended.turn, failure?.cause);
   return ended;

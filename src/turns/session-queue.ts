@@ -32,7 +32,7 @@ export interface Place {
 }
 
 /** What a refused caller is told to wait. Turns take seconds, and one that ends makes room. */
-const RETRY_AFTER_SECONDS = 1;
+export const RETRY_AFTER_SECONDS = 1;
 
 interface Waiting {
   place: Place;

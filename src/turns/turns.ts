@@ -6,16 +6,20 @@ import { countPlaces, type Item } from '../conversation/item.ts';
 import { lastEvent } from '../conversation/traced-events.ts';
 import type { Turn } from '../conversation/turn.ts';
 import { AppError } from '../errors.ts';
+import type { Slot, Slots } from '../limits/slots.ts';
 import { checkMemoryLimit, type MemorySettings } from '../sessions/sessions.ts';
 import type { BeginOutcome, TurnBegin } from '../stores/store.ts';
 import { findEnded } from './ended-turns.ts';
 import { createTurnLog, type LiveTurn } from './live-turn.ts';
 import { runTurn, type TurnRequest, type TurnRooms } from './run-turn.ts';
 import { createRunningTurns } from './running-turns.ts';
-import { createSessionQueue, type Place } from './session-queue.ts';
+import { createSessionQueue, type Place, RETRY_AFTER_SECONDS } from './session-queue.ts';
+import { rateLimited } from './token-charge.ts';
 
 export interface TurnsOptions extends Omit<TurnRooms, 'defaultPlaces'> {
   memory: MemorySettings;
+  /** For the turns of a client that may run at the same time. */
+  slots: Slots;
   /** Bound of a running turn's event log, in bytes. */
   logBytes: number;
   /** Messages that may wait for a session whose turn is running. */
@@ -61,7 +65,7 @@ const CALLS_REACH = 128;
 
 const NEVER = new AbortController().signal;
 
-export function createTurns({ memory, logBytes, queueMax, ...rooms }: TurnsOptions): Turns {
+export function createTurns({ memory, slots, logBytes, queueMax, ...rooms }: TurnsOptions): Turns {
   const { store, targets } = rooms;
   const context = { ...rooms, defaultPlaces: memory.defaultPlaces };
   const queue = createSessionQueue(queueMax);
@@ -112,11 +116,14 @@ export function createTurns({ memory, logBytes, queueMax, ...rooms }: TurnsOptio
 
   async function beginInTurn(request: TurnRequest, signal: AbortSignal): Promise<StartedTurn> {
     // What was done already is neither made to wait, nor does it interrupt anybody.
-    if (request.key !== null && queue.isBusy(lineOf(request))) {
-      const known = await store.beginTurn({ ...beginOf(request, newTurn(request)), onlyReplay: true });
-      if (known.kind === 'replay' || known.kind === 'key_reused') return replayed(request, known);
+    const known = queue.isBusy(lineOf(request)) ? await doneBefore(request) : null;
+    if (known !== null) return known;
+    const place = await admit(request, signal);
+    if (place === null) {
+      const known = await doneBefore(request);
+      if (known !== null) return known;
+      throw rateLimited(RETRY_AFTER_SECONDS, 'concurrent_turns');
     }
-    const place = await enter(request, signal);
     const turn = newTurn(request);
     try {
       const begun = await store.beginTurn(beginOf(request, turn));
@@ -127,6 +134,27 @@ export function createTurns({ memory, logBytes, queueMax, ...rooms }: TurnsOptio
       place.leave();
       throw error;
     }
+  }
+
+  /** The turn that the request's key stands for already; null if it has none, or would begin one. */
+  async function doneBefore(request: TurnRequest): Promise<StartedTurn | null> {
+    if (request.key === null) return null;
+    const known = await store.beginTurn({ ...beginOf(request, newTurn(request)), onlyReplay: true });
+    return known.kind === 'replay' || known.kind === 'key_reused' ? replayed(request, known) : null;
+  }
+
+  /** A place in the session that holds one of the client's slots as well; null if none is free. */
+  async function admit(request: TurnRequest, signal: AbortSignal): Promise<Place | null> {
+    const place = await enter(request, signal);
+    const most = request.allowance.concurrentTurns;
+    if (most === null) return place;
+    let slot: Slot | null = null;
+    try {
+      slot = await slots.take(request.owner, most);
+    } finally {
+      if (slot === null) place.leave();
+    }
+    return slot && holding(place, slot);
   }
 
   function enter(request: TurnRequest, signal: AbortSignal): Promise<Place> {
@@ -227,6 +255,17 @@ export function createTurns({ memory, logBytes, queueMax, ...rooms }: TurnsOptio
 }
 
 function noop(): void {}
+
+/** The place, which gives the slot back when it is left. */
+function holding(place: Place, slot: Slot): Place {
+  return {
+    ...place,
+    leave() {
+      slot.release();
+      place.leave();
+    },
+  };
+}
 
 /** A line of its own for every owner: nobody waits for, or interrupts, the turns of somebody else. */
 function lineOf({ owner, sessionId }: TurnRequest): string {

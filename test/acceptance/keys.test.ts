@@ -85,7 +85,13 @@ test('a managed key works once it is made, has the limits of its client, and not
   assert.equal(keys.data.length, 1);
   assert.doesNotMatch(JSON.stringify(keys), new RegExp(key));
   const changed = await ask('PATCH', `/admin/clients/${made.body.id}`, { limits: { burst: 100 } }, ADMIN);
-  assert.deepEqual(changed.body.limits, { rps: 0.001, burst: 100 });
+  assert.deepEqual(changed.body.limits, {
+    rps: 0.001,
+    burst: 100,
+    concurrent_turns: null,
+    tokens_per_minute: null,
+    tokens_per_day: null,
+  });
   const rotated = await ask('POST', `/admin/keys/${made.body.key.id}/rotate`, {}, ADMIN);
   assert.equal(rotated.status, 201);
   assert.deepEqual(refusal(await ask('GET', '/sessions', undefined, shop)), [401, 'api_key_revoked']);
@@ -122,6 +128,34 @@ test('the administration wants its token', async () => {
   ]);
   // A client's key opens nothing here.
   assert.deepEqual(refusal(await ask('GET', '/admin/clients', undefined, ada)), [401, 'missing_admin_token']);
+});
+
+test('wrong tokens of the administration are limited per address, and right ones are not', async (context) => {
+  const limited = await startParley({
+    ADMIN_TOKEN: 'admin-token-1',
+    TRUST_PROXY: '1',
+    RATE_RPS: '0.001',
+    RATE_BURST: '3',
+    DATABASE_URL: 'memory:',
+  });
+  context.after(() => removeParley(limited));
+  const look = async (token: string, address: string) => {
+    const headers = { 'x-admin-token': token, 'x-forwarded-for': address };
+    const { status, body } = await call(limited.url, 'GET', '/admin/clients', undefined, headers);
+    return status === 200 ? status : [status, body.error.code, body.error.details?.limit];
+  };
+  for (let time = 0; time < 10; time += 1) assert.equal(await look('admin-token-1', '192.0.2.1'), 200);
+  for (let time = 0; time < 3; time += 1) {
+    assert.deepEqual(await look('guess', '192.0.2.1'), [401, 'invalid_admin_token', undefined]);
+  }
+  // From now on it could guess right, and would not be told.
+  for (const token of ['guess', 'admin-token-1']) {
+    assert.deepEqual(await look(token, '192.0.2.1'), [429, 'rate_limited', 'admin']);
+  }
+  assert.equal(await look('admin-token-1', '192.0.2.2'), 200);
+  // Neither do failures cost what the address may ask of the API.
+  const from = { 'x-forwarded-for': '192.0.2.1' };
+  assert.equal((await call(limited.url, 'GET', '/sessions', undefined, from)).status, 200);
 });
 
 test('without ADMIN_TOKEN there is no administration', async (context) => {

@@ -29,12 +29,18 @@ export const BypassRequest = Type.Object(
 export const BypassParams = Type.Object({ ip: Type.String({ description: 'Address or network' }) });
 export const NetworkParams = Type.Object({ ip: Type.String(), bits: Type.String() });
 
-const Limits = Type.Object(
+/** Far more than anybody pays for, and still counted exactly. */
+const TOKENS_MAX = 1_000_000_000_000;
+
+export const Limits = Type.Object(
   {
     rps: Type.Optional(nullable(Type.Number({ exclusiveMinimum: 0, maximum: 1_000_000 }))),
     burst: Type.Optional(nullable(Type.Integer({ minimum: 1, maximum: 1_000_000 }))),
+    concurrent_turns: Type.Optional(nullable(Type.Integer({ minimum: 1, maximum: 1_000_000 }))),
+    tokens_per_minute: Type.Optional(nullable(Type.Integer({ minimum: 1, maximum: TOKENS_MAX }))),
+    tokens_per_day: Type.Optional(nullable(Type.Integer({ minimum: 1, maximum: TOKENS_MAX }))),
   },
-  { ...STRICT, description: 'Null leaves it to RATE_RPS and RATE_BURST' },
+  { ...STRICT, description: "Null leaves it to the server's own RATE_… settings" },
 );
 const Name = Type.String({ minLength: 1, maxLength: 128 });
 
@@ -42,7 +48,13 @@ const client = {
   object: Type.Literal('client'),
   id: Id,
   name: Name,
-  limits: Type.Object({ rps: nullable(Type.Number()), burst: nullable(Type.Integer()) }),
+  limits: Type.Object({
+    rps: nullable(Type.Number()),
+    burst: nullable(Type.Integer()),
+    concurrent_turns: nullable(Type.Integer()),
+    tokens_per_minute: nullable(Type.Integer()),
+    tokens_per_day: nullable(Type.Integer()),
+  }),
   created_at: Time,
   updated_at: Time,
 };

@@ -2,7 +2,7 @@
 
 import type { Static } from 'typebox';
 import type { ShownKey } from '../../clients/directory.ts';
-import type { Client } from '../../conversation/client.ts';
+import type { Client, ClientLimits } from '../../conversation/client.ts';
 import { pageOf } from '../page-request.ts';
 import type { App } from '../rooms.ts';
 import { ErrorAnswer, listOf } from '../schemas.ts';
@@ -39,7 +39,7 @@ function addClients(app: App, { directory }: AdminRooms): void {
     },
     async ({ body }, reply) => {
       const { name, limits = {} } = body;
-      const client = await directory.createClient({ name, limits });
+      const client = await directory.createClient({ name, limits: limitsOf(limits) });
       const made = await directory.createKey(client.id, keyOf(body));
       return reply.code(201).send({ ...clientView(client), key: { ...keyView(made.key), key: made.text } });
     },
@@ -76,7 +76,7 @@ function addClients(app: App, { directory }: AdminRooms): void {
       const { name, limits } = body;
       const change = {
         ...(name === undefined ? {} : { name }),
-        ...(limits === undefined ? {} : { limits }),
+        ...(limits === undefined ? {} : { limits: limitsOf(limits) }),
       };
       return clientView(await directory.updateClient(params.client_id, change));
     },
@@ -183,12 +183,27 @@ function keyOf({ note = null, expires_at: expiresAt = null }: KeyFields) {
   return { note, expiresAt: expiresAt === null ? null : Date.parse(expiresAt) };
 }
 
+/** The limits that a body names. */
+function limitsOf(limits: Static<typeof schemas.Limits>): Partial<ClientLimits> {
+  const { rps, burst } = limits;
+  const { concurrent_turns: concurrentTurns } = limits;
+  const { tokens_per_minute: tokensPerMinute, tokens_per_day: tokensPerDay } = limits;
+  const named = { rps, burst, concurrentTurns, tokensPerMinute, tokensPerDay };
+  return Object.fromEntries(Object.entries(named).filter(([, value]) => value !== undefined));
+}
+
 function clientView({ id, name, limits, createdAt, updatedAt }: Client): Static<typeof schemas.Client> {
   return {
     object: 'client',
     id,
     name,
-    limits,
+    limits: {
+      rps: limits.rps,
+      burst: limits.burst,
+      concurrent_turns: limits.concurrentTurns,
+      tokens_per_minute: limits.tokensPerMinute,
+      tokens_per_day: limits.tokensPerDay,
+    },
     created_at: isoTime(createdAt),
     updated_at: isoTime(updatedAt),
   };

@@ -21,6 +21,7 @@ export function addMessageRoutes(app: App, rooms: Rooms): void {
   app.post(
     '/sessions/:session_id/messages',
     {
+      config: { beginsTurn: true },
       schema: {
         tags: ['Messages'],
         operationId: 'sendMessage',
@@ -47,11 +48,12 @@ export function addMessageRoutes(app: App, rooms: Rooms): void {
         },
       },
     },
-    async ({ owner, body, headers, params }, reply) => {
+    async ({ owner, allowance, body, headers, params }, reply) => {
       const stream = wantsStream(body, headers.accept);
       const provider = headers['x-provider'];
       const turn = turnRequest(body, {
         owner,
+        allowance,
         sessionId: params.session_id,
         provider,
         stream,
