@@ -49,10 +49,16 @@ test("on every route another owner's session is answered as one that is not ther
       const path = (sessionId: string) =>
         template.replace('{session_id}', sessionId).replace('{turn_id}', answer.turn_id);
       const body = ['post', 'patch'].includes(method) ? bodyFor(template) : undefined;
+      const before = await storeCalls();
       const theirs = await ask(method.toUpperCase(), path(session.id), body, bob);
+      const between = await storeCalls();
       const nobodys = await ask(method.toUpperCase(), path(missing), body, bob);
+      const after = await storeCalls();
       assert.equal(theirs.status, 404, `${method} ${template}`);
       assert.deepEqual(withoutId(theirs), withoutId(nobodys), `${method} ${template}`);
+      assert.notDeepEqual(difference(before, between), {}, `${method} ${template}`);
+      // The same work takes the same time: nobody learns by a clock what the answer does not tell.
+      assert.deepEqual(difference(before, between), difference(between, after), `${method} ${template}`);
       walked += 1;
     }
   }
@@ -61,6 +67,24 @@ test("on every route another owner's session is answered as one that is not ther
   const { body: messages } = await ask('GET', `/sessions/${session.id}/messages`, undefined, ada);
   assert.equal(messages.data.length, 2);
 });
+
+type Calls = Record<string, number>;
+
+/** How often each method of the store was called, but for what the server does by itself. */
+async function storeCalls(): Promise<Calls> {
+  const { body } = await ask('GET', '/metrics', undefined, { accept: 'text/plain' });
+  const lines = String(body).matchAll(
+    /^parley_store_call_duration_seconds_count\{method="(\w+)",.*\} (\d+)$/gm,
+  );
+  const calls = [...lines].map(([, method = '', count]): [string, number] => [method, Number(count)]);
+  const own = new Set(['sweep', 'ping', 'noteKeyUses', 'saveUsage']);
+  return Object.fromEntries(calls.filter(([method]) => !own.has(method)));
+}
+
+function difference(before: Calls, after: Calls): Calls {
+  const grown = Object.entries(after).map(([method, count]) => [method, count - (before[method] ?? 0)]);
+  return Object.fromEntries(grown.filter(([, count]) => count !== 0));
+}
 
 function bodyFor(template: string): object {
   return template.endsWith('/messages') ? { content: 'Theirs', on_busy: 'interrupt' } : {};
