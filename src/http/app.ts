@@ -13,9 +13,7 @@ import Fastify, {
 } from 'fastify';
 import { newId } from '../conversation/id.ts';
 import { AppError } from '../errors.ts';
-import { addAuditRoute } from './admin/audit-route.ts';
-import { addBypassRoutes } from './admin/bypass-routes.ts';
-import { addClientRoutes } from './admin/client-routes.ts';
+import { addAdminRoutes } from './admin/admin-routes.ts';
 import { answerProtocolError } from './client-error.ts';
 import { invalidRequest, sendError } from './error-response.ts';
 import { createErrorSummary } from './error-summary.ts';
@@ -149,11 +147,7 @@ export async function createApp({ log, ...options }: AppOptions): Promise<HttpSe
     addMessageRoutes(routes, rooms);
     addTurnRoutes(routes, rooms);
   });
-  await app.register(async (routes) => {
-    addBypassRoutes(routes, rooms.admin);
-    addClientRoutes(routes, rooms.admin);
-    addAuditRoute(routes, rooms.admin);
-  });
+  await addAdminRoutes(app, rooms.admin);
   refuseOtherMethods();
   return {
     app,

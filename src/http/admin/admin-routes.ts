@@ -1,0 +1,15 @@
+/** All routes of the administration. The gate has looked at the token; on which port they are is not known here. */
+
+import type { App } from '../rooms.ts';
+import type { AdminRooms } from './admin-rooms.ts';
+import { addAuditRoute } from './audit-route.ts';
+import { addBypassRoutes } from './bypass-routes.ts';
+import { addClientRoutes } from './client-routes.ts';
+
+export async function addAdminRoutes(app: App, rooms: AdminRooms): Promise<void> {
+  await app.register(async (routes) => {
+    addBypassRoutes(routes, rooms);
+    addClientRoutes(routes, rooms);
+    addAuditRoute(routes, rooms);
+  });
+}
