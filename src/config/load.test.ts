@@ -121,6 +121,21 @@ describe('listening beyond loopback', () => {
   }
 });
 
+describe('the port of the administration', () => {
+  it('is not that of the API', () => {
+    assert.match(problemOf({ env: { ADMIN_PORT: '8000' } }), /^ADMIN_PORT \(environment\): .*PORT/);
+    assert.match(problemOf({ env: { ADMIN_PORT: '90', PORT: '90' } }), /^ADMIN_PORT \(environment\): .*PORT/);
+    assert.equal(loadTexts({ env: { ADMIN_PORT: '8001' } }).adminPort, 8001);
+    assert.equal(loadTexts({ env: { ADMIN_PORT: '0', PORT: '0' } }).adminPort, 0);
+  });
+
+  it('may have an address of its own, which needs it', () => {
+    const env = { ADMIN_HOST: '10.0.0.7' };
+    assert.match(problemOf({ env }), /^ADMIN_HOST \(environment\): .*ADMIN_PORT/);
+    assert.equal(loadTexts({ env: { ...env, ADMIN_PORT: '8001' } }).adminHost, '10.0.0.7');
+  });
+});
+
 describe('problems', () => {
   it('are told all at once, each with its source', () => {
     const problems = problemsOf({

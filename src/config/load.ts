@@ -43,6 +43,7 @@ export function loadConfig({ env, directory, readFile = readText }: ConfigSource
   const { routes, named } = readRouteList(file, variables, list.providers, problems);
   const names = providerNames({ values, origins, list, inRoutes: named }, problems);
   checkHost(values, origins, problems);
+  checkAdminPort(values, origins, problems);
   checkMemory(values, origins, problems);
   if (problems.length > 0) throw new ConfigError(problems);
   return Object.freeze({
@@ -153,6 +154,24 @@ function checkHost({ host, allowOpen, apiKeys }: SettingValues, origins: Origins
     source: origins.get('HOST') ?? 'default',
     problem: `"${host}" is beyond loopback, where everybody could use the server; set API_KEYS, or ALLOW_OPEN=true to allow it`,
   });
+}
+
+/** Two servers need two ports; and an address without a port would leave `/admin` where it was. */
+function checkAdminPort(
+  { port, adminPort, adminHost }: SettingValues,
+  origins: Origins,
+  problems: Problem[],
+): void {
+  const undecided = problems.some(({ setting }) => setting === 'PORT' || setting === 'ADMIN_PORT');
+  if (undecided) return;
+  if (adminPort === null && adminHost !== null) {
+    const problem = 'says where ADMIN_PORT listens, which is not set';
+    problems.push({ setting: 'ADMIN_HOST', source: origins.get('ADMIN_HOST') ?? 'default', problem });
+  }
+  // Each free port is another one.
+  if (adminPort === null || adminPort === 0 || adminPort !== port) return;
+  const problem = 'must not be the same as PORT; without ADMIN_PORT, /admin is there';
+  problems.push({ setting: 'ADMIN_PORT', source: origins.get('ADMIN_PORT') ?? 'default', problem });
 }
 
 function isLoopback(host: string): boolean {

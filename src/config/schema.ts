@@ -17,6 +17,7 @@ import {
   name,
   names,
   number,
+  origins,
   proxies,
   type Setting,
   type SettingValue,
@@ -50,6 +51,35 @@ export const settings = {
   ALLOW_OPEN: boolean({
     default: false,
     description: 'Whether the server may listen beyond loopback although everybody there can use it.',
+  }),
+  ADMIN_PORT: integer({
+    min: 0,
+    max: 65_535,
+    default: null,
+    description: 'TCP port of its own for `/admin`, which then is on `PORT` no more; 0 takes any free one.',
+  }),
+  ADMIN_HOST: host({
+    default: null,
+    description: 'Address or host name that `ADMIN_PORT` listens on; without it, `HOST`.',
+  }),
+  CORS_ORIGINS: origins({
+    default: [],
+    description: 'Web pages that may call the API from a browser, by their origins, or `*` for all.',
+  }),
+  REQUEST_TIMEOUT_SECONDS: number({
+    // Less would refuse requests that are in several packets.
+    min: 0.1,
+    max: DAY_SECONDS,
+    // 4 MiB in this time need half a megabit a second.
+    default: 60,
+    description: 'Seconds that a client has to send a whole request; its answer may take longer.',
+  }),
+  CONNECTIONS_MAX: integer({
+    min: 1,
+    max: 1_000_000,
+    // Open streams are connections; each takes a file descriptor and some 10 kB when idle.
+    default: 10_000,
+    description: 'Connections of clients at most; further ones are closed unanswered.',
   }),
 
   API_KEYS: apiKeys({

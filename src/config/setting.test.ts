@@ -114,6 +114,32 @@ const cases: [string, kinds.Setting<kinds.SettingValue>, [string, unknown][], st
     ],
     ['[::1]', 'http://localhost', 'localhost:80', 'a b', '-x'],
   ],
+  [
+    'origins',
+    kinds.origins({ default: [], description: '' }),
+    [
+      ['*', ['*']],
+      ['https://app.example.com', ['https://app.example.com']],
+      [
+        'HTTPS://App.Example.com:443/ , http://localhost:3000',
+        ['https://app.example.com', 'http://localhost:3000'],
+      ],
+      ['http://[::1]:3000,http://[::1]:3000', ['http://[::1]:3000']],
+      ['tauri://localhost, capacitor://localhost', ['tauri://localhost', 'capacitor://localhost']],
+    ],
+    [
+      'null',
+      '*, https://a.example',
+      'https://*.example.com',
+      'app.example.com',
+      'https://a.example/path',
+      'https://a.example?x',
+      'https://user@a.example',
+      'https://a.example https://b.example',
+      'https://a.example,',
+      'https://',
+    ],
+  ],
   ['name', kinds.name(none), [['Local-2_b', 'local-2_b']], ['-x', '_x', 'a b', 'a/b', 'ä']],
   [
     'names',

@@ -173,11 +173,34 @@ export function databaseUrl(declaration: Declaration<string>): Setting<string> {
 }
 
 /** An address or host name to listen on. */
-export function host(declaration: Declaration<string>): Setting<string> {
+export function host<Default extends string | null>(
+  declaration: Declaration<Default>,
+): Setting<string | Default> {
   return {
     ...settingOf(declaration, 'an IP address (without brackets) or a host name'),
     parse: (text) => (isIP(text) !== 0 || HOST_NAME.test(text) ? text : undefined),
   };
+}
+
+/** Origins of web pages as browsers write them, with commas between them; or `*` alone. */
+export function origins(declaration: Declaration<readonly string[]>): Setting<readonly string[]> {
+  return {
+    ...settingOf(declaration, 'origins, such as https://app.example.com, with commas between them, or "*"'),
+    yamlType: 'list',
+    parse(text) {
+      if (text === '*') return Object.freeze([text]);
+      const given = text.split(',').map((part) => originOf(part.trim()));
+      const known = given.filter((origin) => origin !== undefined);
+      return known.length === given.length ? Object.freeze([...new Set(known)]) : undefined;
+    },
+  };
+}
+
+/** In the one form in which browsers send it, or undefined. Applications in a shell have schemes of their own. */
+function originOf(text: string): string | undefined {
+  if (!/^[a-z][a-z0-9+.-]*:\/\/[^\s/\\?#@*]+\/?$/i.test(text) || !URL.canParse(text)) return undefined;
+  const { origin, protocol, host } = new URL(text);
+  return origin === 'null' ? `${protocol}//${host.toLowerCase()}` : origin;
 }
 
 /** A provider's name. */
