@@ -124,8 +124,8 @@ export async function startParley(config: Config, log: Logger): Promise<Parley> 
       },
       logBytes: config.turnLogMaxBytes,
       queueMax: config.sessionQueueMax,
-      observe: (turn, cause) => {
-        logTurn(log, turn, cause);
+      observe: (turn, cause, requestId) => {
+        logTurn(log, turn, cause, requestId);
         metrics?.turn(turn);
       },
     });

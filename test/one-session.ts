@@ -124,6 +124,7 @@ export async function openSession(): Promise<OneSession> {
       parentTurnId: undefined,
       onBusy: 'queue',
       key: null,
+      requestId: 'request-1',
       ...some,
     };
   }

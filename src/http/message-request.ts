@@ -18,7 +18,7 @@ export function wantsStream(body: Body, accept: string | undefined): boolean {
 /** @param envelope what stands around the body; `provider` is the header's, which the body overrules */
 export function turnRequest(
   body: Body,
-  envelope: Pick<TurnRequest, 'owner' | 'allowance' | 'sessionId' | 'stream' | 'key'> & {
+  envelope: Pick<TurnRequest, 'owner' | 'allowance' | 'sessionId' | 'stream' | 'key' | 'requestId'> & {
     provider: string | undefined;
   },
 ): TurnRequest {
@@ -35,6 +35,7 @@ export function turnRequest(
     parentTurnId: body.parent_turn_id,
     onBusy: body.on_busy ?? 'queue',
     key: envelope.key,
+    requestId: envelope.requestId,
   };
 }
 

@@ -77,7 +77,7 @@ async function serveTurn(context: TestContext, streamTimes: StreamTimes, logByte
     sessions: unused as never,
     turns: {
       ...(unused as Turns),
-      start: async () => ({ live: watched, replayed: false }),
+      start: async () => ({ live: watched, replayed: false, queuedMilliseconds: 0 }),
       find: async () => watched,
     },
     providers: unused as never,

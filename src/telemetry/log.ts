@@ -14,10 +14,12 @@ export function createLog(level: LogLevel, destination?: DestinationStream): Log
 /**
  * One line for a turn that is over.
  * @param cause what is behind the turn's error, where more is known than clients are told
+ * @param requestId of the request that began it
  */
-export function logTurn(log: Logger, turn: Turn, cause: unknown): void {
+export function logTurn(log: Logger, turn: Turn, cause: unknown, requestId: string): void {
   const { error, usage } = turn;
   const line = {
+    request_id: requestId,
     turn_id: turn.id,
     session_id: turn.sessionId,
     status: turn.status,

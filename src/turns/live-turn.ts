@@ -7,6 +7,7 @@
 
 import { type EndedTurn, isLast, type TurnEvent } from '../conversation/event.ts';
 import { tracedEvents } from '../conversation/traced-events.ts';
+import type { RouteEvent } from '../routing/route.ts';
 
 export interface LiveTurn {
   readonly id: string;
@@ -17,10 +18,20 @@ export interface LiveTurn {
    * @param wake called when there is something to read and there was nothing before
    */
   follow(after: number, wake: () => void): Follower;
+  /** When providers were asked so far, one after another; never where the turn was over before it was asked for. */
+  readonly asked: readonly Span[];
+}
+
+/** From when to when by the clock of `performance.now()`; without an end it is still going on. */
+export interface Span {
+  from: number;
+  to: number | null;
 }
 
 /** The log of a turn that runs here. */
 export interface TurnLog extends LiveTurn {
+  /** Takes the times of attempts from what happens on the turn's route. */
+  note(event: RouteEvent): void;
   /** Adds an event under the next number and wakes the followers. */
   append(event: TurnEvent): void;
 }
@@ -47,11 +58,18 @@ const EVENT_OVERHEAD_BYTES = 64;
 /** @param maxBytes of event text that the log holds; the oldest events are dropped beyond it */
 export function createTurnLog(id: string, maxBytes: number, ended: Promise<EndedTurn>): TurnLog {
   const log = createEvents();
+  const asked: Span[] = [];
   let bytes = 0;
   return {
     id,
     ended,
+    asked,
     follow: log.follow,
+    note({ type }) {
+      const last = asked.at(-1);
+      if (type === 'attempt-started') asked.push({ from: performance.now(), to: null });
+      else if (type === 'attempt-ended' && last !== undefined) last.to = performance.now();
+    },
     append(event) {
       bytes += sizeOf(event);
       log.append(event);
@@ -65,7 +83,7 @@ export function createTurnLog(id: string, maxBytes: number, ended: Promise<Ended
 export function replay(ended: EndedTurn): LiveTurn {
   const log = createEvents();
   for (const event of tracedEvents(ended)) log.append(event);
-  return { id: ended.turn.id, ended: Promise.resolve(ended), follow };
+  return { id: ended.turn.id, ended: Promise.resolve(ended), follow, asked: [] };
 
   function follow(after: number, wake: () => void): Follower {
     // Nobody knows which numbers a turn had given away when the server died in it.

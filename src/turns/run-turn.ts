@@ -41,6 +41,8 @@ export interface TurnRequest extends Choice {
   onBusy: OnBusy;
   /** Under which the request is done once; null does it each time. */
   key: RequestKey | null;
+  /** Names in the log who asked. */
+  requestId: string;
 }
 
 export interface TurnRooms {
@@ -51,8 +53,8 @@ export interface TurnRooms {
   limiter: Limiter;
   /** Places in the window of a session that sets no limit. */
   defaultPlaces: number;
-  /** Told of every turn that is over, and of what was behind its error, which no client is told. */
-  observe(turn: Turn, cause: unknown): void;
+  /** Told of every turn that is over, of what was behind its error, which no client is told, and of who asked. */
+  observe(turn: Turn, cause: unknown, requestId: string): void;
 }
 
 /** A turn that the store has begun, under its fence. */
@@ -93,6 +95,7 @@ export async function runTurn(
       charge = await chargeTokens(rooms.limiter, request, prompt, targets[0].model);
       await route(targets, prompt, rooms.conditions, signal, (event) => {
         answer.add(event);
+        log.note(event);
         const shown = shownAs(event);
         if (shown !== null) log.append(shown);
       });
@@ -103,7 +106,7 @@ export async function runTurn(
   const outcome = await commit(rooms.store, begun, outcomeOf(answer, seen, failure), closed);
   await charge.settle(outcome);
   const ended: EndedTurn = { turn: { ...turn, ...outcome }, seen };
-  rooms.observe(ended.turn, failure?.cause);
+  rooms.observe(ended.turn, failure?.cause, request.requestId);
   return ended;
 }
 

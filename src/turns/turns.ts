@@ -58,6 +58,8 @@ export interface StartedTurn {
   live: LiveTurn;
   /** Whether the key stood for the turn already. */
   replayed: boolean;
+  /** How long it waited for the session to be free. */
+  queuedMilliseconds: number;
 }
 
 /** More calls than a model makes at once: 128 is what the largest providers allow. */
@@ -98,8 +100,10 @@ export function createTurns({ memory, slots, logBytes, queueMax, ...rooms }: Tur
     request: TurnRequest,
     signal: AbortSignal,
   ): Promise<StartedTurn> {
+    const joinedAt = performance.now();
     try {
-      return { live: await begun, replayed: true };
+      const live = await begun;
+      return { live, replayed: true, queuedMilliseconds: performance.now() - joinedAt };
     } catch (error) {
       // The first one to ask has left before its turn came. Who asked again, often the same client, has not.
       const hasLeft = error instanceof AppError && error.code === 'turn_cancelled';
@@ -118,7 +122,9 @@ export function createTurns({ memory, slots, logBytes, queueMax, ...rooms }: Tur
     // What was done already is neither made to wait, nor does it interrupt anybody.
     const known = queue.isBusy(lineOf(request)) ? await doneBefore(request) : null;
     if (known !== null) return known;
+    const queuedAt = performance.now();
     const place = await admit(request, signal);
+    const queuedMilliseconds = performance.now() - queuedAt;
     if (place === null) {
       const known = await doneBefore(request);
       if (known !== null) return known;
@@ -127,9 +133,11 @@ export function createTurns({ memory, slots, logBytes, queueMax, ...rooms }: Tur
     const turn = newTurn(request);
     try {
       const begun = await store.beginTurn(beginOf(request, turn));
-      if (begun.kind === 'begun') return { live: run(request, turn, begun, place), replayed: false };
+      if (begun.kind === 'begun') {
+        return { live: run(request, turn, begun, place), replayed: false, queuedMilliseconds };
+      }
       place.leave();
-      return await replayed(request, begun);
+      return { ...(await replayed(request, begun)), queuedMilliseconds };
     } catch (error) {
       place.leave();
       throw error;
@@ -201,7 +209,8 @@ export function createTurns({ memory, slots, logBytes, queueMax, ...rooms }: Tur
     outcome: Exclude<BeginOutcome, { kind: 'begun' }>,
   ): Promise<StartedTurn> {
     if (outcome.kind !== 'replay') throw refusalOf(outcome);
-    return { live: await find(owner, sessionId, outcome.turn.id), replayed: true };
+    const live = await find(owner, sessionId, outcome.turn.id);
+    return { live, replayed: true, queuedMilliseconds: 0 };
   }
 
   async function find(owner: string, sessionId: string, turnId: string): Promise<LiveTurn> {

@@ -67,6 +67,7 @@ for (const streaming of [false, true]) {
     assert.deepEqual(facts, {
       level: 30,
       msg: 'turn',
+      request_id: requested['request_id'],
       turn_id: turn.id,
       session_id: sessionId,
       status: 'completed',

@@ -48,7 +48,7 @@ export function addMessageRoutes(app: App, rooms: Rooms): void {
         },
       },
     },
-    async ({ owner, allowance, body, headers, params }, reply) => {
+    async ({ id, owner, allowance, body, headers, params }, reply) => {
       const stream = wantsStream(body, headers.accept);
       const provider = headers['x-provider'];
       const turn = turnRequest(body, {
@@ -58,6 +58,7 @@ export function addMessageRoutes(app: App, rooms: Rooms): void {
         provider,
         stream,
         key: messageKey(headers['idempotency-key'], body, provider, idempotencySeconds),
+        requestId: id,
       });
       const live = await startTurn(turn, body.on_disconnect === 'cancel', rooms, reply);
       if (stream) return streamAnswer(live, reply, streamTimes);
