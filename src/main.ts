@@ -16,7 +16,7 @@ import type { TargetState } from './conversation/target-state.ts';
 import { AppError } from './errors.ts';
 import { createApp } from './http/app.ts';
 import { createGate } from './http/gate.ts';
-import type { Rooms } from './http/rooms.ts';
+import type { App, Rooms } from './http/rooms.ts';
 import { createAllowlist } from './limits/allowlist.ts';
 import { createInProcessLimiter } from './limits/in-process.ts';
 import { createInProcessSlots } from './limits/in-process-slots.ts';
@@ -41,6 +41,8 @@ import { createTurns } from './turns/turns.ts';
 export interface Parley {
   /** Where it listens, such as `http://127.0.0.1:8000`. */
   url: string;
+  /** Where the administration listens; null where that is no place of its own. */
+  adminUrl: string | null;
   providers: Providers;
   /** Whether anybody may use it: there is no key that a request could carry. */
   open: boolean;
@@ -156,6 +158,12 @@ export async function startParley(config: Config, log: Logger): Promise<Parley> 
     const http = await createApp({
       gate,
       trustProxy: trustProxy(config.trustProxy),
+      reception: {
+        requestMilliseconds: config.requestTimeoutSeconds * 1000,
+        connectionsMax: config.connectionsMax,
+      },
+      corsOrigins: config.corsOrigins,
+      adminApart: config.adminPort !== null,
       admin: { directory, bypass, adminStore: store.admin },
       sessions,
       turns,
@@ -168,14 +176,22 @@ export async function startParley(config: Config, log: Logger): Promise<Parley> 
       log,
     });
     phases.unshift({ name: 'connections', close: () => http.close() });
-    await http.app.listen({ port: config.port, host: config.host });
+    // The API last: from then on the server is there.
+    await http.admin?.listen({ port: config.adminPort ?? 0, host: config.adminHost ?? config.host });
+    await http.api.listen({ port: config.port, host: config.host });
 
     phases.unshift(
       { name: 'new requests', close: async () => http.refuse() },
       { name: 'running turns', close: () => turns.drain(config.shutdownGraceSeconds * 1000) },
     );
-    const url = urlOf(http.app.server.address() as AddressInfo);
-    return { url, providers, open: directory.isOpen(), interrupted, close: () => closeInPhases(phases, log) };
+    return {
+      url: urlOf(http.api),
+      adminUrl: http.admin === null ? null : urlOf(http.admin),
+      providers,
+      open: directory.isOpen(),
+      interrupted,
+      close: () => closeInPhases(phases, log),
+    };
   } catch (error) {
     await closeInPhases(phases, log);
     throw error;
@@ -283,6 +299,7 @@ function providerMaker(config: Config): (name: string) => Provider {
   };
 }
 
-function urlOf({ address, family, port }: AddressInfo): string {
+function urlOf({ server }: App): string {
+  const { address, family, port } = server.address() as AddressInfo;
   return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
 }

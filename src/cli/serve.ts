@@ -64,7 +64,7 @@ function closeOnSignal(parley: Parley): void {
   process.on('SIGTERM', onSignal);
 }
 
-function greeting({ url, providers, open }: Parley, config: Config): string {
+function greeting({ url, adminUrl, providers, open }: Parley, config: Config): string {
   const { name, defaultModel } = providers.default;
   const note =
     name === 'demo' ? ' (a demonstration that needs no key; set OPENAI_API_KEY for a real model)' : '';
@@ -78,7 +78,7 @@ Parley ${version} listens on ${url}
   provider  ${name}${defaultModel === null ? '' : `, model ${defaultModel}`}${note}
   data      ${data}
   access    ${open ? 'open to whoever reaches it; API_KEYS closes it' : 'with a key'}
-  API       ${url}/docs
+  API       ${url}/docs${adminUrl === null ? '' : `\n  admin     ${adminUrl}/docs`}
 
 Try it:
   curl -s ${url}/sessions/$(curl -s${key} -X POST ${url}/sessions | sed 's/.*"id":"\\([^"]*\\)".*/\\1/')/messages${key} \\

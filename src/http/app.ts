@@ -1,26 +1,19 @@
 /**
- * The HTTP server: what happens to every request, in order, and which routes there are. Each route is a file in
- * `routes/`; `error-response.ts` is the only other way out.
+ * The HTTP servers: what happens to every request, in order, and which routes there are. Each route is a file in
+ * `routes/` or `admin/`; `error-response.ts` is the only other way out. What is taken of connections before any of
+ * this is `bare-server.ts`.
  */
 
-import { maxHeaderSize } from 'node:http';
-import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
-import Fastify, {
-  type FastifyBaseLogger,
-  type FastifyReply,
-  type FastifyRequest,
-  LogController,
-} from 'fastify';
-import { newId } from '../conversation/id.ts';
+import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
 import { AppError } from '../errors.ts';
 import { addAdminRoutes } from './admin/admin-routes.ts';
-import { answerProtocolError } from './client-error.ts';
+import { createBareServer, HEADERS_MAX } from './bare-server.ts';
+import { type Cors, createCors } from './cors.ts';
 import { invalidRequest, sendError } from './error-response.ts';
 import { createErrorSummary } from './error-summary.ts';
-import { acceptJsonOnly } from './json-body.ts';
 import { collectMethods } from './method-not-allowed.ts';
 import { addOpenApi } from './openapi.ts';
-import { parseQueryString } from './query-string.ts';
+import { noteEnd } from './request-end.ts';
 import type { App, Rooms } from './rooms.ts';
 import { addHealthRoute } from './routes/health.ts';
 import { addMessageRoutes } from './routes/messages.ts';
@@ -29,27 +22,26 @@ import { addProviderRoutes } from './routes/providers.ts';
 import { addReadyRoute } from './routes/ready.ts';
 import { addSessionRoutes } from './routes/sessions.ts';
 import { addTurnRoutes } from './routes/turns.ts';
+import { SECURITY_HEADERS } from './security-headers.ts';
+import { startTiming, tellTiming } from './server-timing.ts';
 import { STREAM_TIMES, type StreamTimes } from './sse.ts';
-import { compileValidator } from './validation.ts';
 
 export interface AppOptions extends Omit<Rooms, 'errors' | 'streamTimes'> {
   log: FastifyBaseLogger;
+  /** Whether the administration is a server of its own, and no part of the API's. */
+  adminApart: boolean;
   streamTimes?: StreamTimes;
 }
 
-export interface HttpServer {
-  app: App;
+export interface HttpServers {
+  /** The API, with the administration unless that is apart. */
+  api: App;
+  /** Null where it is not apart. */
+  admin: App | null;
   /** From now on new requests are refused with `server_shutting_down`, those under way are finished. */
   refuse(): void;
   /** Stops listening. Answers that are not read yet have a moment; after it, their connections are cut. */
   close(): Promise<void>;
-}
-
-declare module 'fastify' {
-  interface FastifyReply {
-    /** Set when the answer is an error. */
-    errorCode: string | null;
-  }
 }
 
 /**
@@ -58,86 +50,37 @@ declare module 'fastify' {
  */
 const LAST_BYTES_MILLISECONDS = 2000;
 
-/** Room for a message with images; more than this is refused unread. */
-const BODY_LIMIT_BYTES = 4 * 1024 * 1024;
-
-export async function createApp({ log, ...options }: AppOptions): Promise<HttpServer> {
-  const errors = createErrorSummary();
-  const rooms: Rooms = { streamTimes: STREAM_TIMES, ...options, errors };
-  let refusing = false;
-
-  const app: App = Fastify({
-    loggerInstance: log,
-    // One line per request, written by the hook below.
-    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
-    genReqId: () => newId(),
-    bodyLimit: BODY_LIMIT_BYTES,
-    // A refusal while closing is an answer like any other, made by the hook below.
-    return503OnClosing: false,
-    forceCloseConnections: 'idle',
-    clientErrorHandler: answerProtocolError,
-    // Missing hosts are refused below, with a body.
-    http: { requireHostHeader: false },
-    trustProxy: options.trustProxy,
-    frameworkErrors: (error, request, reply) => {
-      void sendError(error, request, reply);
+export async function createApp({ log, adminApart, ...options }: AppOptions): Promise<HttpServers> {
+  const rooms: Rooms = { streamTimes: STREAM_TIMES, ...options, errors: createErrorSummary() };
+  const state: State = { refusing: false };
+  const api = await createApi(log, rooms, adminApart, state);
+  const admin = adminApart ? await createAdministration(log, rooms, state) : null;
+  const all = admin === null ? [api] : [api, admin];
+  return {
+    api,
+    admin,
+    refuse: () => {
+      state.refusing = true;
     },
-    // As long as a request's head can be: an id of any length names nothing, which is a 404.
-    routerOptions: { querystringParser: parseQueryString, maxParamLength: maxHeaderSize },
-  }).withTypeProvider<TypeBoxTypeProvider>();
-
-  // A client that expects what the server does not know is answered all the same, as by a server that knows nothing.
-  app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response));
-  app.decorateReply('errorCode', null);
-  app.decorateRequest('owner', '');
-  app.decorateRequest('allowance');
-  app.setValidatorCompiler(compileValidator);
-  // Response schemas are for the document and the tests: writing by schema would drop what it does not know.
-  app.setSerializerCompiler(() => (data) => JSON.stringify(data));
-  acceptJsonOnly(app);
-
-  const closed = (request: FastifyRequest, reply: FastifyReply) => {
-    if (reply.errorCode !== null) errors.count(reply.errorCode, request.id);
-    rooms.metrics?.request({
-      method: request.method,
-      route: request.routeOptions.url ?? null,
-      status: reply.raw.headersSent ? reply.statusCode : null,
-      code: reply.errorCode,
-      seconds: reply.elapsedTime / 1000,
-    });
-    request.log.info(
-      {
-        method: request.method,
-        // Without the query: metadata filters are the caller's data.
-        path: request.url.split('?', 1)[0],
-        status: reply.statusCode,
-        ...(reply.errorCode === null ? {} : { code: reply.errorCode }),
-        ...(reply.raw.writableFinished ? {} : { client_left: true }),
-        ms: Math.round(reply.elapsedTime),
-      },
-      'request',
-    );
-    // Kept alive, it would keep the server from closing.
-    if (refusing) request.raw.socket.destroySoon();
+    close: async () => {
+      const cut = setTimeout(() => {
+        for (const { server } of all) server.closeAllConnections();
+      }, LAST_BYTES_MILLISECONDS);
+      await Promise.all(all.map((app) => app.close()));
+      clearTimeout(cut);
+    },
   };
-  app.addHook('onRequest', async (request, reply) => {
-    // Not `onResponse`, which never comes where the client leaves before the end of its answer.
-    reply.raw.once('close', () => closed(request, reply));
-    void reply.header('x-request-id', request.id);
-    if (request.headers.host === undefined && request.raw.httpVersion === '1.1') {
-      throw invalidRequest('headers', 'must have a Host');
-    }
-    if (refusing) {
-      void reply.header('connection', 'close');
-      throw new AppError('server_shutting_down');
-    }
-    await rooms.gate(request, reply);
-  });
-  app.setErrorHandler(sendError);
-  app.setNotFoundHandler((request, reply) => sendError(new AppError('route_not_found'), request, reply));
+}
 
+async function createApi(
+  log: FastifyBaseLogger,
+  rooms: Rooms,
+  adminApart: boolean,
+  state: State,
+): Promise<App> {
+  const app = createServer(log, rooms, { state, cors: createCors(rooms.corsOrigins), administration: false });
   const refuseOtherMethods = collectMethods(app);
-  await addOpenApi(app, rooms.version);
+  await addOpenApi(app, rooms.version, adminApart ? 'api' : 'whole');
   await app.register(async (routes) => {
     addHealthRoute(routes, rooms);
     addReadyRoute(routes, rooms);
@@ -147,17 +90,77 @@ export async function createApp({ log, ...options }: AppOptions): Promise<HttpSe
     addMessageRoutes(routes, rooms);
     addTurnRoutes(routes, rooms);
   });
+  if (!adminApart) await addAdminRoutes(app, rooms.admin);
+  refuseOtherMethods();
+  return app;
+}
+
+/** The administration as a server of its own, which no page of elsewhere may call. */
+async function createAdministration(log: FastifyBaseLogger, rooms: Rooms, state: State): Promise<App> {
+  const app = createServer(log, rooms, { state, cors: createCors([]), administration: true });
+  const refuseOtherMethods = collectMethods(app);
+  await addOpenApi(app, rooms.version, 'administration');
+  await app.register(async (routes) => addHealthRoute(routes, rooms));
   await addAdminRoutes(app, rooms.admin);
   refuseOtherMethods();
-  return {
-    app,
-    refuse: () => {
-      refusing = true;
-    },
-    close: async () => {
-      const cut = setTimeout(() => app.server.closeAllConnections(), LAST_BYTES_MILLISECONDS);
-      await app.close();
-      clearTimeout(cut);
-    },
-  };
+  return app;
+}
+
+/** What the servers have in common while they run. */
+interface State {
+  refusing: boolean;
+}
+
+interface Door {
+  state: State;
+  cors: Cors;
+  /** Whether it is for administration alone, where callers' keys say nothing. */
+  administration: boolean;
+}
+
+/** A server on which everything happens to a request that happens to every request. */
+function createServer(log: FastifyBaseLogger, rooms: Rooms, { state, cors, administration }: Door): App {
+  const app = createBareServer(log, rooms, begin);
+  app.decorateReply('errorCode', null);
+  app.decorateRequest('owner', '');
+  app.decorateRequest('allowance');
+  app.decorateRequest('timing');
+  app.addHook('onRequest', async (request, reply) => {
+    if (cors.answerPreflight(request, reply)) return reply;
+    checkHead(request);
+    if (state.refusing) {
+      void reply.header('connection', 'close');
+      throw new AppError('server_shutting_down');
+    }
+    await rooms.gate(request, reply, administration);
+    request.timing.admittedAt = performance.now();
+  });
+  app.addHook('onSend', (request, reply, _payload, done) => {
+    tellTiming(request, reply);
+    done();
+  });
+  app.setErrorHandler(sendError);
+  app.setNotFoundHandler((request, reply) => sendError(new AppError('route_not_found'), request, reply));
+  return app;
+
+  /** What holds for every answer, whatever becomes of the request. */
+  function begin(request: FastifyRequest, reply: FastifyReply): void {
+    request.timing = startTiming();
+    // Not `onResponse`, which never comes where the client leaves before the end of its answer.
+    reply.raw.once('close', () => {
+      noteEnd(request, reply, rooms);
+      // Kept alive, it would keep the server from closing.
+      if (state.refusing) request.raw.socket.destroySoon();
+    });
+    void reply.headers(SECURITY_HEADERS).header('x-request-id', request.id);
+    cors.allow(request, reply);
+  }
+}
+
+/** What of a request's head the parser lets through. */
+function checkHead({ headers, raw }: FastifyRequest): void {
+  if (headers.host === undefined && raw.httpVersion === '1.1') {
+    throw invalidRequest('headers', 'must have a Host');
+  }
+  if (raw.rawHeaders.length > 2 * HEADERS_MAX) throw new AppError('headers_too_large');
 }

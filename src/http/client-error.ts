@@ -1,26 +1,90 @@
-/** Requests that are not HTTP, or too large in their headers: answered on the socket, as no request exists. */
+/**
+ * Requests that do not come to their end as HTTP: garbage, heads that are too large, senders that are too slow. Where
+ * there is a request already it is answered like any other; where there is none, on the socket.
+ */
 
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
+import type { FastifyReply } from 'fastify';
 import { newId } from '../conversation/id.ts';
 import { AppError } from '../errors.ts';
-import { errorBody, invalidRequest } from './error-response.ts';
+import { errorBody, invalidRequest, sendError } from './error-response.ts';
+import { SECURITY_HEADERS } from './security-headers.ts';
 
-export function answerProtocolError(error: Error & { code?: string }, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
-    socket.destroy();
-    return;
+export interface ClientErrors {
+  /** To be told of every request: an error that comes on its socket may be its own. */
+  began(reply: FastifyReply): void;
+  /** For the `clientError` of the server. */
+  answer(error: Error & { code?: string }, socket: Socket): void;
+}
+
+export function createClientErrors(): ClientErrors {
+  /** The last request of each socket; those before it have been received. */
+  const latest = new WeakMap<Socket, FastifyReply>();
+  /** What follows an error on a socket is an error as well. */
+  const ending = new WeakSet<Socket>();
+  return {
+    began: (reply) => latest.set(reply.request.raw.socket, reply),
+    answer,
+  };
+
+  function answer(error: Error & { code?: string }, socket: Socket): void {
+    if (ending.has(socket)) return;
+    ending.add(socket);
+    // Whoever connects ahead of time and sends nothing has asked for nothing.
+    if (error.code === 'ECONNRESET' || !socket.writable || socket.bytesRead === 0) {
+      socket.destroy();
+      return;
+    }
+    const refusal = refusalOf(error);
+    const reply = latest.get(socket);
+    if (reply === undefined || reply.raw.closed) {
+      const isRestOfAnswered = reply?.request.raw.complete === false;
+      if (isRestOfAnswered) socket.destroySoon();
+      else refuse(socket, refusal);
+    } else if (reply.request.raw.complete) {
+      // An answer comes in between: to what was asked before.
+      reply.raw.once('close', () => refuse(socket, refusal));
+    } else if (reply.sent) {
+      reply.raw.once('close', () => socket.destroySoon());
+    } else {
+      interrupt(reply, refusal);
+    }
   }
-  const tooLarge = error.code === 'HPE_HEADER_OVERFLOW';
-  const refusal = tooLarge ? new AppError('headers_too_large') : invalidRequest('request', 'is not HTTP');
+}
+
+/** Answers a request whose body does not come to its end. */
+function interrupt(reply: FastifyReply, refusal: AppError): void {
+  const { request } = reply;
+  void reply.header('connection', 'close');
+  // Whoever waits for the body hears of it as of any error in it, and answers.
+  if (request.raw.listenerCount('error') > 0) request.raw.emit('error', refusal);
+  else sendError(refusal, request, reply);
+}
+
+function refuse(socket: Socket, refusal: AppError): void {
+  if (!socket.writable) return;
   const requestId = newId();
   const body = JSON.stringify(errorBody(refusal, requestId));
-  const head = [
-    `HTTP/1.1 ${refusal.status} ${STATUS_CODES[refusal.status]}`,
-    'content-type: application/json; charset=utf-8',
-    `content-length: ${Buffer.byteLength(body)}`,
-    `x-request-id: ${requestId}`,
-    'connection: close',
-  ];
-  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
+  const headers = {
+    'content-type': 'application/json; charset=utf-8',
+    'content-length': Buffer.byteLength(body),
+    'x-request-id': requestId,
+    ...SECURITY_HEADERS,
+    connection: 'close',
+  };
+  const head = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  const { status } = refusal;
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${head.join('')}\r\n${body}`);
+}
+
+function refusalOf({ code }: { code?: string }): AppError {
+  switch (code) {
+    case 'HPE_HEADER_OVERFLOW':
+      return new AppError('headers_too_large');
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return new AppError('request_timeout');
+    default:
+      return invalidRequest('request', 'is not HTTP');
+  }
 }

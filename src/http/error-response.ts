@@ -18,8 +18,6 @@ export function sendError(thrown: unknown, request: FastifyRequest, reply: Fasti
   const error = fromFramework(thrown) ?? asAppError(thrown);
   if (error.code === 'internal_error') request.log.error({ err: error.cause }, 'unforeseen error');
   reply.errorCode = error.code;
-  // What the framework refuses before any hook has run is answered with its id as well.
-  void reply.header('x-request-id', request.id);
   const retryAfter = error.details?.['retry_after'];
   if (typeof retryAfter === 'number') void reply.header('retry-after', retryAfter);
   // Clients' libraries send again what was answered with 409, which would only be answered so again.

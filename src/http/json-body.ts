@@ -14,6 +14,7 @@ export function acceptJsonOnly(app: FastifyInstance): void {
   const parse = app.getDefaultJsonParser('error', 'error');
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, text: string, done) => {
+    request.timing.receivedAt = performance.now();
     // Many clients name the type of a body that they do not send, with DELETE above all.
     if (text === '') return done(null, undefined);
     void parse(request, text, (error, body) => {

@@ -9,6 +9,7 @@ import type { Providers } from '../providers/provider.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 import type { Turns } from '../turns/turns.ts';
 import type { AdminRooms } from './admin/admin-rooms.ts';
+import type { Reception } from './bare-server.ts';
 import type { ErrorSummary } from './error-summary.ts';
 import type { Metrics } from './server-schemas.ts';
 import type { StreamTimes } from './sse.ts';
@@ -23,10 +24,17 @@ export type App = FastifyInstance<
 >;
 
 export interface Rooms {
-  /** Lets a request pass, or throws why not. */
-  gate(request: FastifyRequest, reply: FastifyReply): Promise<void>;
+  /**
+   * Lets a request pass, or throws why not.
+   * @param administration whether the request came in where nothing else is
+   */
+  gate(request: FastifyRequest, reply: FastifyReply, administration: boolean): Promise<void>;
   /** Whose `X-Forwarded-For` is believed: that of these networks, of whoever the function says, or nobody's. */
   trustProxy: string | ((address: string, hop: number) => boolean) | false;
+  /** What is taken of connections. */
+  reception: Reception;
+  /** Origins of the web pages that may call the API; `*` for all. */
+  corsOrigins: readonly string[];
   admin: AdminRooms;
   sessions: Sessions;
   turns: Turns;

@@ -298,7 +298,7 @@ export const WindowRecord = Type.Object({
 
 export const ErrorAnswer = Type.Object({
   error: Type.Object({ code: Type.String(), message: Type.String(), details: Type.Optional(Type.Unknown()) }),
-  request_id: Type.String(),
+  request_id: Type.String({ description: 'As in X-Request-ID: the one that was sent, if it is sane' }),
 });
 
 export const listOf = <Schema extends TSchema>(element: Schema) =>

@@ -70,9 +70,12 @@ async function serveTurn(context: TestContext, streamTimes: StreamTimes, logByte
     },
   };
   const unused = new Proxy({}, { get: () => assert.fail('not part of this test') });
-  const { app } = await createApp({
+  const { api: app } = await createApp({
     gate: async () => undefined,
     trustProxy: false,
+    reception: { requestMilliseconds: 60_000, connectionsMax: 100 },
+    corsOrigins: [],
+    adminApart: false,
     admin: { token: null } as never,
     sessions: unused as never,
     turns: {

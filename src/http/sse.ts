@@ -9,6 +9,7 @@ import type { ServerResponse } from 'node:http';
 import type { FastifyReply } from 'fastify';
 import type { Follower, LiveTurn, NumberedEvent } from '../turns/live-turn.ts';
 import { expiredFrame, nativeFrame } from './native-events.ts';
+import { tellTiming } from './server-timing.ts';
 import { turnFailure } from './views.ts';
 
 export interface StreamTimes {
@@ -23,7 +24,6 @@ export const STREAM_TIMES: StreamTimes = { silenceMilliseconds: 5000, heartbeatM
 
 const HEADERS = {
   'content-type': 'text/event-stream; charset=utf-8',
-  'cache-control': 'no-cache',
   // Tells nginx not to collect the stream before passing it on.
   'x-accel-buffering': 'no',
 };
@@ -118,6 +118,7 @@ function pour(
   const requestId = reply.request.id;
   reply.hijack();
   const raw: ServerResponse = reply.raw;
+  tellTiming(reply.request, reply);
   raw.writeHead(200, { ...reply.getHeaders(), ...HEADERS } as Record<string, string>);
   raw.flushHeaders();
 

@@ -59,7 +59,8 @@ const envelope = {
         details: { type: 'object' },
       },
     },
-    request_id: { type: 'string', format: 'uuid' },
+    // The caller's own, if it is sane, or a uuid.
+    request_id: { type: 'string', pattern: '^[A-Za-z0-9._-]{1,128}$' },
   },
 };
 

@@ -35,7 +35,7 @@ test('events are numbered from 0, carry ids, and come in order', async () => {
   const { status, headers, events } = await stream(parley.url, sessionId, 'Count');
   assert.equal(status, 200);
   assert.match(headers.get('content-type') ?? '', /^text\/event-stream/);
-  assert.equal(headers.get('cache-control'), 'no-cache');
+  assert.equal(headers.get('cache-control'), 'no-store');
   assert.equal(headers.get('x-accel-buffering'), 'no');
   assert.match(headers.get('x-request-id') ?? '', /^[0-9a-f-]{36}$/);
   assert.deepEqual(

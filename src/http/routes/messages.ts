@@ -11,6 +11,7 @@ import { pageOf } from '../page-request.ts';
 import { markReplayed, messageKey } from '../request-key.ts';
 import type { App, Rooms } from '../rooms.ts';
 import * as schemas from '../schemas.ts';
+import { waitsFor } from '../server-timing.ts';
 import { streamAnswer } from '../sse.ts';
 import { answerView, listView, messageView, turnFailure } from '../views.ts';
 
@@ -95,7 +96,9 @@ async function startTurn(
 ): Promise<LiveTurn> {
   const gone = bound ? leaving(reply) : undefined;
   try {
-    const { live, replayed } = await turns.start(request, gone);
+    const started = await turns.start(request, gone);
+    const { live, replayed } = started;
+    waitsFor(reply.request, started);
     if (replayed) markReplayed(reply);
     else if (gone !== undefined) onAbort(gone, cancel(live.id));
     return live;

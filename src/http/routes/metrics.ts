@@ -4,6 +4,7 @@ import { Type } from 'typebox';
 import { preferredType } from '../accept.ts';
 import type { App, HttpMetrics } from '../rooms.ts';
 import { Metrics } from '../server-schemas.ts';
+import { addVary } from '../vary.ts';
 
 const JSON_TYPE = 'application/json';
 
@@ -33,7 +34,7 @@ export function addMetricsRoute(app: App, metrics: HttpMetrics): void {
       },
     },
     async ({ headers }, reply) => {
-      void reply.header('vary', 'accept');
+      addVary(reply, 'Accept');
       const type = preferredType(headers.accept, OFFERED) ?? JSON_TYPE;
       if (type === JSON_TYPE) return metrics.json();
       const { contentType, body } = await metrics.text();
