@@ -10,18 +10,41 @@ export interface RawAnswer {
   body: any;
 }
 
-/** Sends the bytes on a connection of their own and reads until the server ends it. */
-export async function sendBytes(url: string, bytes: string | Uint8Array): Promise<RawAnswer> {
+/** A connection in the test's hands. */
+export interface Connection {
+  write(bytes: string | Uint8Array): void;
+  /** Resolves when what the server has sent so far contains the text. */
+  received(text: string): Promise<void>;
+  /** Everything that the server has sent, once it has ended the connection. */
+  ended: Promise<string>;
+  leave(): void;
+}
+
+export function openConnection(url: string): Connection {
   const { hostname, port } = new URL(url);
-  const socket = connect(Number(port), hostname);
-  socket.setEncoding('utf8');
+  const socket = connect(Number(port), hostname).setEncoding('utf8');
   let text = '';
+  const ended = new Promise<string>((resolve) => socket.once('close', () => resolve(text)));
   socket.on('data', (piece) => {
     text += piece;
   });
-  socket.write(bytes);
-  await once(socket, 'close');
-  return parseAnswer(text);
+  // A server that closes on somebody who still writes resets the connection.
+  socket.on('error', () => undefined);
+  return {
+    write: (bytes) => socket.write(bytes),
+    received: async (expected) => {
+      while (!text.includes(expected)) await once(socket, 'data');
+    },
+    ended,
+    leave: () => socket.destroy(),
+  };
+}
+
+/** Sends the bytes on a connection of their own and reads until the server ends it. */
+export async function sendBytes(url: string, bytes: string | Uint8Array): Promise<RawAnswer> {
+  const connection = openConnection(url);
+  connection.write(bytes);
+  return parseAnswer(await connection.ended);
 }
 
 /** A request with this line and these headers, after which the server is to end the connection. */
@@ -32,7 +55,7 @@ export function sendRequest(url: string, line: string, headers = '', body = ''):
   );
 }
 
-function parseAnswer(text: string): RawAnswer {
+export function parseAnswer(text: string): RawAnswer {
   const [head = '', body = ''] = text.split('\r\n\r\n', 2);
   const [first = '', ...lines] = head.split('\r\n');
   const headers = new Headers();
