@@ -19,10 +19,10 @@ after(() => server.close());
 const named = (id: string) => ({ headers: { 'x-request-id': id, 'content-type': 'application/json' } });
 
 /** The messages of the log's lines with the id, as soon as there are so many. */
-async function linesOf(id: string, count: number): Promise<unknown[]> {
+async function linesOf(id: string, count: number): Promise<string[]> {
   const lines = () => server.parley.logLines().filter((line) => line['request_id'] === id);
   await outputWith(server.parley, () => lines().length >= count);
-  return lines().map(({ msg }) => msg);
+  return lines().map(({ msg }) => String(msg));
 }
 
 test("the caller's id is in the answer, in errors, and in the lines of the request and of its turn", async () => {
@@ -97,7 +97,7 @@ test('a body that turns out not to be HTTP is answered under the id of its reque
   assert.match(text, /^HTTP\/1\.1 400 /);
   assert.match(text, /"request_id":"call-5"/);
   assert.deepEqual(await linesOf('call-5', 1), ['request']);
-  const [line] = server.parley.logLines().filter((one) => one['request_id'] === 'call-5');
+  const line = server.parley.logLines().find((one) => one['request_id'] === 'call-5');
   assert.deepEqual([line?.['status'], line?.['code']], [400, 'invalid_request']);
 });
 
