@@ -17,6 +17,12 @@ describe('a query string', () => {
     assert.deepEqual(parse('limit=1&limit=2'), { limit: ['1', '2'] });
   });
 
+  it('has no object where there is a text of the same name, for the schema to refuse', () => {
+    assert.deepEqual(parse('metadata=x&metadata[a]=1'), { metadata: 'x' });
+    assert.deepEqual(parse('metadata[a]=1&metadata=x'), { metadata: 'x' });
+    assert.deepEqual(parse('metadata=x&metadata=y&metadata[a]=1'), { metadata: ['x', 'y'] });
+  });
+
   it('reaches no prototype', () => {
     parseQueryString('__proto__[polluted]=1&metadata[__proto__]=1&constructor[prototype]=1');
     assert.equal(({} as Record<string, unknown>)['polluted'], undefined);

@@ -9,8 +9,14 @@ export function parseQueryString(text: string): Record<string, unknown> {
   const query: Record<string, unknown> = Object.create(null);
   for (const [name, value] of Object.entries(parse(text, '&', '=', { maxKeys: MAX_PARAMETERS }))) {
     const [, object, key] = /^([a-z_]+)\[(.+)\]$/s.exec(name) ?? [];
-    if (object === undefined || key === undefined) query[name] = value;
-    else query[object] = { ...(query[object] as object | undefined), [key]: value };
+    if (object === undefined || key === undefined) {
+      query[name] = value;
+      continue;
+    }
+    const before = query[object];
+    // What is a text as well is no object; as a text it is refused.
+    if (typeof before === 'string' || Array.isArray(before)) continue;
+    query[object] = { ...(before as object | undefined), [key]: value };
   }
   return query;
 }

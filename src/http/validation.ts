@@ -9,6 +9,16 @@ import { AppError } from '../errors.ts';
 /** A body can be wrong in a thousand places; the first few say what is going on. */
 const MAX_PROBLEMS = 20;
 
+/**
+ * Elements of a list, and fields of an object, that are looked at for what is wrong with them. More than any schema
+ * allows, so that too many of them are still too many; telling problems takes a hundred times as long as finding out
+ * that there are any.
+ */
+const MAX_EXPLAINED = 300;
+
+/** The library stops at a few errors by itself, for the whole process. Each unknown field is one and is told twice. */
+const MAX_ERRORS = 1000;
+
 interface Problem {
   in: string;
   /** JSON pointer to the place. */
@@ -19,12 +29,13 @@ interface Problem {
 /** Bodies are taken as they are; the rest of a request is text, in which integers are read. */
 export const compileValidator: FastifySchemaCompiler<TSchema> = ({ schema, httpPart = 'body' }) => {
   const validator = Compile(schema);
-  // The library stops at a few errors by itself, for the whole process.
-  Settings.Set({ maxErrors: MAX_PROBLEMS });
+  Settings.Set({ maxErrors: MAX_ERRORS });
   return (given) => {
     const value = httpPart === 'body' ? given : readIntegers(schema, given);
     if (validator.Check(value)) return { value };
-    const problems = problemsOf(validator.Errors(value), httpPart);
+    const problems = problemsOf(validator.Errors(beginningOf(value)), httpPart);
+    // What is wrong comes after all that was looked at.
+    if (problems.length === 0) problems.push({ in: httpPart, path: '', message: 'is wrong, and very large' });
     return { error: new AppError('invalid_request', { problems }) };
   };
 };
@@ -38,6 +49,17 @@ function readIntegers(schema: TSchema, given: unknown): unknown {
     if (isInteger && typeof text === 'string' && /^-?\d+$/.test(text)) value[name] = Number(text);
   }
   return value;
+}
+
+/** The value with the first of its elements and fields, at every level. */
+function beginningOf(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.slice(0, MAX_EXPLAINED).map(beginningOf);
+  return Object.fromEntries(
+    Object.entries(value)
+      .slice(0, MAX_EXPLAINED)
+      .map(([name, inner]) => [name, beginningOf(inner)]),
+  );
 }
 
 type SchemaError = ReturnType<ReturnType<typeof Compile>['Errors']>[number];
