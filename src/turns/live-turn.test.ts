@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import type { EndedTurn, TurnEvent } from '../conversation/event.ts';
 import type { Trace } from '../conversation/trace.ts';
-import type { Turn } from '../conversation/turn.ts';
+import type { Attempt, Turn } from '../conversation/turn.ts';
 import { createTurnLog, type Follower, replay, type TurnLog } from './live-turn.ts';
 
 const ended = new Promise<EndedTurn>(() => undefined);
@@ -24,6 +24,27 @@ function readAll(follower: Follower): (string | number)[] {
 }
 
 function ignore(): void {}
+
+describe('the times of attempts', () => {
+  it('are those of the route, and of one that still runs there is only the beginning', () => {
+    const log = turnLog();
+    const started = { type: 'attempt-started', provider: 'p', model: 'm', source: 'default' } as const;
+    const from = performance.now();
+    log.note(started);
+    log.note({ type: 'text-delta', text: 'a' });
+    log.note({ type: 'attempt-ended', attempt: {} as Attempt });
+    log.note(started);
+    const [first, second, ...others] = log.asked;
+    assert.ok(first !== undefined && first.from >= from && (first.to ?? 0) >= first.from);
+    assert.ok(second !== undefined && second.from >= (first.to ?? 0));
+    assert.deepEqual([second.to, others], [null, []]);
+  });
+
+  it('are none of a turn that is over', () => {
+    const turn = { id: 't', trace: null, output: [], status: 'failed' } as unknown as Turn;
+    assert.deepEqual(replay({ turn, seen: [] }).asked, []);
+  });
+});
 
 describe('a follower', () => {
   it('reads every event from the number it asks for, before and after it came', () => {

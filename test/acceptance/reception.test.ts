@@ -84,6 +84,23 @@ test('who sends nothing is not told anything, and who was answered before is not
   assert.equal(text.match(/HTTP\/1\.1/g)?.length, 1);
 });
 
+test('a second request on a connection is held to the same', async (context) => {
+  const { url } = await start(context, { REQUEST_TIMEOUT_SECONDS: '0.2' });
+  for (const [second, status] of [
+    ['GET /health HTTP/1.1\r\nHost:', 408],
+    ['what is this\r\n\r\n', 400],
+  ] as const) {
+    const connection = connect(context, url);
+    connection.write('GET /health HTTP/1.1\r\nHost: x\r\n\r\n');
+    await connection.received('"status":"ok"');
+    connection.write(second);
+    const statuses = [...(await connection.ended).matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, one]) =>
+      Number(one),
+    );
+    assert.deepEqual(statuses, [200, status]);
+  }
+});
+
 test('the time is for sending alone: answers and streams take as long as they do', async (context) => {
   const double = await startProviderDouble();
   context.after(() => double.close());
