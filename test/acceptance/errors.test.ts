@@ -8,7 +8,7 @@ import { type RawAnswer, sendBytes, sendRequest } from './raw-http.ts';
 
 let server: ParleyWithDouble;
 before(async () => {
-  server = await startParleyWithDouble();
+  server = await startParleyWithDouble({ ADMIN_TOKEN: 'admin' });
 });
 beforeEach(() => server.double.reset());
 after(() => server.close());
@@ -247,7 +247,7 @@ test('another method is 405, and Allow lists those that work', async () => {
     const allowed: readonly string[] = methods.includes('GET') ? [...methods, 'HEAD'] : methods;
     for (const method of everyMethod) {
       if (allowed.includes(method)) continue;
-      const answer = await sendRequest(server.url, `${method} ${path}`);
+      const answer = await sendRequest(server.url, `${method} ${path}`, 'X-Admin-Token: admin\r\n');
       assertError(answer, 405, 'method_not_allowed');
       const allow = answer.headers.get('allow')?.split(', ') ?? [];
       assert.deepEqual(allow.toSorted(), allowed.toSorted(), `${method} ${path}`);
