@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it, mock } from 'node:test';
-import { newId, newItemId } from './id.ts';
+import { firstIdAt, newId, newItemId } from './id.ts';
 
 describe('newId', () => {
   it('makes UUIDs of version 7 with the time in front', () => {
@@ -23,6 +23,15 @@ describe('newId', () => {
     const second = newId();
     assert.ok(second > first, `${second} after ${first}`);
     mock.restoreAll();
+  });
+
+  it('makes none that sorts before the first of its time', (t) => {
+    const now = 1_800_000_000_000;
+    t.mock.method(Date, 'now', () => now);
+    const id = newId();
+    mock.restoreAll();
+    assert.ok(firstIdAt(now) <= id && id < firstIdAt(now + 1), id);
+    assert.ok(firstIdAt(-1) < firstIdAt(1) && firstIdAt(0) === firstIdAt(-5_000));
   });
 
   it('gives items the prefix of their kind', () => {

@@ -39,6 +39,12 @@ export function newId(): string {
   return `${time.slice(0, 8)}-${time.slice(8)}-7${hex(counter, 3)}-${variant}-${node}`;
 }
 
+/** Not greater than any id that was made at that time or later. @param at milliseconds since the epoch */
+export function firstIdAt(at: number): string {
+  const time = hex(Math.max(0, at), 12);
+  return `${time.slice(0, 8)}-${time.slice(8)}-7000-8000-000000000000`;
+}
+
 /** An item's id: the prefix that the OpenAI wire uses for its kind, and a UUID without dashes. */
 export function newItemId(prefix: 'msg' | 'rs' | 'fc' | 'fco' | 'call'): string {
   return `${prefix}_${newId().replaceAll('-', '')}`;

@@ -9,3 +9,8 @@ export interface Usage {
   /** In the provider's currency (OpenRouter: US dollars), where the provider tells. */
   cost?: number;
 }
+
+/** A number of usage as it can be added up: providers may say anything, less than nothing and more than there is. */
+export function countable(told: number): number {
+  return told > 0 && told < Infinity ? told : 0;
+}

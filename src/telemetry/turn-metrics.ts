@@ -1,6 +1,7 @@
 /** What a turn that is over adds to the metrics, its attempts included. */
 
 import type { Attempt, Turn } from '../conversation/turn.ts';
+import { countable } from '../conversation/usage.ts';
 import type { Instruments } from './instruments.ts';
 import type { ModelLabels } from './model-labels.ts';
 
@@ -52,11 +53,6 @@ function countAttempt(instruments: Instruments, models: ModelLabels, attempt: At
   for (const [kind, tokens] of Object.entries({ input, output, cached, reasoning })) {
     instruments.tokens.inc({ ...target, kind }, tokens);
   }
-}
-
-/** Usage is what a provider says; a counter takes no number below zero and none without end. */
-function countable(tokens: number): number {
-  return Number.isFinite(tokens) ? Math.max(0, tokens) : 0;
 }
 
 /** The pace of the answer that the turn has. One that came in a single piece says nothing of it. */

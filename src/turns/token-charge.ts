@@ -5,6 +5,7 @@
 
 import type { TurnAllowance } from '../conversation/client.ts';
 import type { TurnOutcome } from '../conversation/turn.ts';
+import { countable } from '../conversation/usage.ts';
 import { AppError } from '../errors.ts';
 import type { Bucket, Limiter } from '../limits/limiter.ts';
 import type { RoutedPrompt } from '../routing/route.ts';
@@ -85,9 +86,4 @@ function usedTokens(
     }
   }
   return tokens;
-}
-
-/** Providers may say anything; a limit must not be filled up by it. */
-function countable(tokens: number): number {
-  return tokens > 0 && tokens < Infinity ? tokens : 0;
 }
