@@ -2,15 +2,12 @@
 
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
-import {
-  type ApiKey,
-  type AuditEntry,
-  type BypassEntry,
-  type Client,
-  NO_LIMITS,
-} from '../conversation/client.ts';
+import { type ApiKey, type BypassEntry, type Client, NO_LIMITS } from '../conversation/client.ts';
 import { newId } from '../conversation/id.ts';
-import type { AdminStore, OpenedStore } from './admin-store.ts';
+import type { OpenedStore } from './admin-store.ts';
+import { everybodyTests } from './admin-store-everybody.contract.ts';
+import { type Sentence, sampleEntry } from './admin-store-samples.contract.ts';
+import { usageTests } from './admin-store-usage.contract.ts';
 import { allPages, ids } from './store-samples.contract.ts';
 
 export function sampleClient(change: Partial<Client> = {}): Client {
@@ -35,21 +32,16 @@ export function sampleBypass(change: Partial<BypassEntry> = {}): BypassEntry {
   return { network: '10.0.0.0/8', note: null, createdAt: 1000, expiresAt: null, ...change };
 }
 
-export function sampleEntry(change: Partial<AuditEntry> = {}): AuditEntry {
-  const details = { name: 'Shop', nested: { list: [1, null, '"'] } };
-  return { id: newId(), at: 1000, action: 'test.change', subject: 'somebody', details, ...change };
-}
-
 const ALL = { limit: 100, after: null, order: 'asc' } as const;
 
 /** @param open gives a new, empty store; the suite closes it */
 export function describeAdminStore(name: string, open: (context: TestContext) => Promise<OpenedStore>): void {
   describe(`what operators keep: ${name}`, () => {
-    for (const [sentence, check] of [...clientTests, ...keyTests, ...otherTests]) {
+    for (const [sentence, check] of sentences) {
       test(sentence, async (context) => {
         const store = await open(context);
         try {
-          await check(store.admin);
+          await check(store.admin, store);
         } finally {
           await store.close();
         }
@@ -57,8 +49,6 @@ export function describeAdminStore(name: string, open: (context: TestContext) =>
     }
   });
 }
-
-type Sentence = [string, (store: AdminStore) => Promise<void>];
 
 const clientTests: Sentence[] = [
   [
@@ -222,3 +212,5 @@ const otherTests: Sentence[] = [
     },
   ],
 ];
+
+const sentences = [...clientTests, ...keyTests, ...otherTests, ...everybodyTests, ...usageTests];

@@ -1,6 +1,6 @@
 /**
- * What operators keep: clients, their keys, the addresses that are not limited, and the log of every change to
- * these. It lies in the same database as the store (store.ts), and the same rules hold: it makes no ids and no
+ * What operators keep: clients, their keys, the addresses that are not limited, what clients have used, and the log of
+ * every change; and what operators see of everybody's sessions and turns. It lies in the same database as the store (store.ts), and the same rules hold: it makes no ids and no
  * times, a promise resolves when the effect is durable, each call is atomic, and it rejects with
  * `AppError('store_unavailable')` when the engine cannot be reached or written to; then nothing of the call has
  * happened, or all of it has. `admin-store.contract.ts` runs against every implementation.
@@ -10,7 +10,10 @@
  */
 
 import type { ApiKey, AuditEntry, BypassEntry, Client } from '../conversation/client.ts';
-import type { Page, PageRequest } from '../conversation/page.ts';
+import type { Page, PageRequest, SearchedPage } from '../conversation/page.ts';
+import type { Session } from '../conversation/session.ts';
+import type { TurnFilter, TurnSummary } from '../conversation/turn-summary.ts';
+import type { UsagePlace, UsageSum, UsageTotal } from '../conversation/usage-count.ts';
 import type { Store } from './store.ts';
 
 export interface AdminStore {
@@ -58,10 +61,73 @@ export interface AdminStore {
   /** All of them by network, expired ones included. */
   listBypass(): Promise<BypassEntry[]>;
 
+  // Sessions and turns, whoever they belong to
+
+  /**
+   * Whose the session is; null if there is no such session. Whoever knows it goes on with `store.ts`: there is one way
+   * to read a session, and one to list those of an owner.
+   */
+  ownerOf(sessionId: string): Promise<string | null>;
+
+  /**
+   * The sessions of all owners by id, which is the order of their making. One call looks at a bounded number, and may
+   * find fewer than `limit`. `after` may name a session that is gone.
+   */
+  allSessions(page: PageRequest): Promise<SearchedPage<Session>>;
+
+  /**
+   * Deletes those of the sessions that are there and the owner's, each as `Store.deleteSession` does, and returns their
+   * ids; no entry if there was none. Called with a hundred at most.
+   */
+  deleteSessions(owner: string, sessionIds: readonly string[], entry: AuditEntry): Promise<string[]>;
+
+  /**
+   * Turns by id, newest first, without the contents of the conversation. One call looks at a bounded number of turns,
+   * however few of them the filter lets through; with a session at no others than that session's. The copies that a
+   * fork makes have the time of their originals and ids of the fork's time.
+   */
+  recentTurns(query: TurnQuery): Promise<SearchedPage<TurnSummary>>;
+
+  /** Null if there is no such turn, or its session was deleted. */
+  findTurn(turnId: string): Promise<TurnSummary | null>;
+
+  // Usage
+
+  /**
+   * Writes what a writer has counted in each place since it began to: totals, not differences. The place and the
+   * writer are the key; of one that is there already, the larger of every number stays. So a write may be repeated,
+   * may come late, and meets no other writer's. Called with a few hundred at most.
+   */
+  saveUsage(totals: readonly UsageTotal[]): Promise<void>;
+
+  /**
+   * Sums over all writers, in the order of day, owner, provider and model; `hasMore` says that there are others beyond
+   * `limit`. Read in pieces, between which others are served: what is written meanwhile may be part of it or not.
+   */
+  readUsage(query: UsageQuery): Promise<Page<UsageSum>>;
+
   // The log
 
   /** By id, the order of the changes: `desc` is newest first. `after` need not name an entry that is there. */
   listAudit(page: PageRequest): Promise<Page<AuditEntry>>;
+}
+
+export interface TurnQuery extends TurnFilter {
+  limit: number;
+  /** The `lastId` of the page before; null starts at the newest. */
+  after: string | null;
+}
+
+export interface UsageQuery {
+  /** The first day and the last one, both included: `YYYY-MM-DD`. */
+  from: string;
+  to: string;
+  /** Null sums the usage of all. */
+  owner: string | null;
+  /** What to tell apart; nothing makes one sum of all. */
+  by: readonly (keyof UsagePlace)[];
+  /** How many sums at most. */
+  limit: number;
 }
 
 /** A store with what operators keep in it. Closing the store closes both. */

@@ -2,13 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import {
-  describeAdminStore,
-  sampleApiKey,
-  sampleBypass,
-  sampleClient,
-  sampleEntry,
-} from './admin-store.contract.ts';
+import { describeAdminStore, sampleApiKey, sampleBypass, sampleClient } from './admin-store.contract.ts';
+import { sampleEntry } from './admin-store-samples.contract.ts';
+import { sampleTotal } from './admin-store-usage.contract.ts';
 import { openMemoryStore, openSqliteStore } from './sqlite.ts';
 import { temporaryDatabase } from './sqlite-samples.contract.ts';
 import { rejectsWith } from './store-samples.contract.ts';
@@ -28,6 +24,7 @@ test('what operators keep is there after closing and opening again', async (cont
   await first.admin.saveKeys([key], entries[1]);
   await first.admin.saveBypass(bypass, entries[2]);
   await first.admin.noteKeyUses(new Map([[key.id, 5000]]));
+  await first.admin.saveUsage([sampleTotal()]);
   await first.close();
   await rejectsWith(first.admin.listKeys(), 'store_unavailable');
   await rejectsWith(first.admin.saveBypass(bypass, sampleEntry()), 'store_unavailable');
@@ -39,4 +36,6 @@ test('what operators keep is there after closing and opening again', async (cont
   assert.deepEqual(await admin.listKeys(), [{ ...key, lastUsedAt: 5000 }]);
   assert.deepEqual(await admin.listBypass(), [bypass]);
   assert.deepEqual((await admin.listAudit(page)).data, entries);
+  const day = { from: '2026-11-25', to: '2026-11-25', owner: null, by: [], limit: 1 };
+  assert.equal((await admin.readUsage(day)).data[0]?.inputTokens, sampleTotal().inputTokens);
 });

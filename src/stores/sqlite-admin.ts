@@ -1,10 +1,15 @@
-/** What operators keep, on SQLite: tables that nothing else reads, in the same transactions as everything else. */
+/**
+ * What operators keep, on SQLite: tables that nothing else reads, in the same transactions as everything else. What
+ * they see of sessions and turns is in sqlite-everybody.ts, usage in sqlite-usage.ts.
+ */
 
 import type { ApiKey, AuditEntry, BypassEntry, Client } from '../conversation/client.ts';
 import type { Page, PageRequest } from '../conversation/page.ts';
 import type { AdminStore } from './admin-store.ts';
 import type { Database, Value } from './sqlite-database.ts';
+import { createSqliteEverybody } from './sqlite-everybody.ts';
 import type { GroupCommit } from './sqlite-group-commit.ts';
+import { createSqliteUsage } from './sqlite-usage.ts';
 
 type ClientRow = [
   id: string,
@@ -37,8 +42,17 @@ const KEY_COLUMNS = 'id, client, prefix, hash, note, created_at, expires_at, rev
 const BYPASS_COLUMNS = 'network, note, created_at, expires_at';
 const AUDIT_COLUMNS = 'id, at, action, subject, details';
 
-/** The admin store on a database that is up to date, whose other tables may be written to by the same commits. */
-export function createSqliteAdmin(database: Database, commits: GroupCommit): AdminStore {
+/**
+ * The admin store on a database that is up to date, whose other tables may be written to by the same commits.
+ * @param removeSession deletes one, as a step inside a transaction; false if the owner has none of that id
+ */
+export function createSqliteAdmin(
+  database: Database,
+  commits: GroupCommit,
+  removeSession: (owner: string, sessionId: string) => boolean,
+): AdminStore {
+  const everybody = createSqliteEverybody(database);
+  const usage = createSqliteUsage(database, commits);
   const putClient = database.prepare(
     `INSERT INTO clients (${CLIENT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
      ON CONFLICT (id) DO UPDATE SET name = excluded.name, rps = excluded.rps, burst = excluded.burst,
@@ -75,15 +89,27 @@ export function createSqliteAdmin(database: Database, commits: GroupCommit): Adm
     saveBypass: (bypass, entry) => change(entry, () => saveBypass(bypass)),
     deleteBypass: (network, entry) => change(entry, () => removeBypass.run(network).changes > 0),
     listBypass: () => commits.read(() => allBypass.all().map(toBypass)),
+    ownerOf: (sessionId) => commits.read(() => everybody.ownerOf(sessionId)),
+    allSessions: (page) => commits.read(() => everybody.sessions(page)),
+    deleteSessions: (owner, sessionIds, entry) =>
+      change(entry, () => deleteSessions(owner, sessionIds), isAny),
+    recentTurns: (query) => commits.read(() => everybody.turns(query)),
+    findTurn: (turnId) => commits.read(() => everybody.turn(turnId)),
+    saveUsage: (totals) => commits.write(() => usage.save(totals)),
+    readUsage: usage.read,
     listAudit: (page) => commits.read(() => mapped(pageOfAudit(page), toAudit)),
   };
 
-  /** Writes the entry with its change, unless that says by `false` that there was nothing to change. */
-  function change<Result>(entry: AuditEntry, operation: () => Result): Promise<Result> {
+  /** Writes the entry with its change, unless the result says that there was nothing to change. */
+  function change<Result>(
+    entry: AuditEntry,
+    operation: () => Result,
+    isChange: (result: Result) => boolean = (result) => result !== false,
+  ): Promise<Result> {
     const { id, at, action, subject, details } = entry;
     return commits.write(() => {
       const result = operation();
-      if (result !== false) addAudit.run(id, at, action, subject, JSON.stringify(details));
+      if (isChange(result)) addAudit.run(id, at, action, subject, JSON.stringify(details));
       return result;
     });
   }
@@ -97,6 +123,10 @@ export function createSqliteAdmin(database: Database, commits: GroupCommit): Adm
     const isGone = removeClient.run(clientId).changes > 0;
     if (isGone) revokeKeysOf.run(revokedAt, clientId);
     return isGone;
+  }
+
+  function deleteSessions(owner: string, sessionIds: readonly string[]): string[] {
+    return sessionIds.filter((sessionId) => removeSession(owner, sessionId));
   }
 
   function saveKey(key: ApiKey): void {
@@ -122,6 +152,10 @@ function createPages<Row extends readonly Value[]>(database: Database, table: st
     const rows = after === null ? first.all(limit + 1) : next.all(after, limit + 1);
     return { data: rows.slice(0, limit), hasMore: rows.length > limit };
   };
+}
+
+function isAny(elements: readonly unknown[]): boolean {
+  return elements.length > 0;
 }
 
 function mapped<Row, Element>({ data, hasMore }: Page<Row>, of: (row: Row) => Element): Page<Element> {

@@ -5,8 +5,10 @@ import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { type TestContext, test } from 'node:test';
-import { sampleClient, sampleEntry } from './admin-store.contract.ts';
+import { sampleClient } from './admin-store.contract.ts';
 import type { OpenedStore } from './admin-store.ts';
+import { sampleEntry } from './admin-store-samples.contract.ts';
+import { sampleTotal } from './admin-store-usage.contract.ts';
 import { openSqliteStore } from './sqlite.ts';
 import { temporaryDatabase } from './sqlite-samples.contract.ts';
 import {
@@ -66,6 +68,24 @@ const VERSION_2 = `
   CREATE INDEX session_keys_by_session ON session_keys (session);
   CREATE INDEX session_keys_by_expiry ON session_keys (expires_at);
   PRAGMA user_version = 2;
+`;
+
+/** What versions 3 and 4 have added. */
+const VERSION_4 = `
+  CREATE TABLE clients (id TEXT NOT NULL PRIMARY KEY, name TEXT NOT NULL, rps REAL, burst REAL,
+    created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+  CREATE TABLE api_keys (id TEXT NOT NULL PRIMARY KEY, client TEXT NOT NULL, prefix TEXT NOT NULL,
+    hash TEXT NOT NULL, note TEXT, created_at INTEGER NOT NULL, expires_at INTEGER, revoked_at INTEGER,
+    last_used_at INTEGER) STRICT, WITHOUT ROWID;
+  CREATE INDEX api_keys_by_client ON api_keys (client);
+  CREATE TABLE bypass (network TEXT NOT NULL PRIMARY KEY, note TEXT, created_at INTEGER NOT NULL,
+    expires_at INTEGER) STRICT, WITHOUT ROWID;
+  CREATE TABLE audit_log (id TEXT NOT NULL PRIMARY KEY, at INTEGER NOT NULL, action TEXT NOT NULL,
+    subject TEXT NOT NULL, details TEXT NOT NULL) STRICT, WITHOUT ROWID;
+  ALTER TABLE clients ADD COLUMN concurrent_turns INTEGER;
+  ALTER TABLE clients ADD COLUMN tokens_per_minute INTEGER;
+  ALTER TABLE clients ADD COLUMN tokens_per_day INTEGER;
+  PRAGMA user_version = 4;
 `;
 
 test('a database of version 1 is read, and written to, with all that is in it', async (context) => {
@@ -128,6 +148,24 @@ test('a database of version 2 keeps its conversations, and can be administered',
   const replay = await store.beginTurn(sampleBegin(session, { key }));
   assert.equal(replay.kind === 'replay' && replay.turn.id, 't1');
   await assertAdministered(store);
+  const all = { status: null, provider: null, owner: null, sessionId: null, since: null };
+  const turns = await store.admin.recentTurns({ ...all, limit: 9, after: null });
+  assert.deepEqual(ids(turns.data), ['t5', 't4', 't3', 't2', 't1']);
+});
+
+test('a database of version 4 keeps its clients, and counts what they use', async (context) => {
+  const old = versionOne(context);
+  const database = new DatabaseSync(old.location);
+  database.exec(VERSION_2);
+  database.exec(VERSION_4);
+  database.exec("INSERT INTO clients VALUES ('c1', 'Shop', 0.5, 3, 1000, 1000, 2, 100, NULL)");
+  database.close();
+  const store = openSqliteStore(old.location);
+  context.after(() => store.close());
+  const limits = { rps: 0.5, burst: 3, concurrentTurns: 2, tokensPerMinute: 100, tokensPerDay: null };
+  const page = { limit: 9, after: null, order: 'asc' } as const;
+  assert.deepEqual((await store.admin.listClients(page)).data, [sampleClient({ id: 'c1', limits })]);
+  await assertCounted(store);
 });
 
 /** What operators keep is there, empty, and can be written to. */
@@ -138,6 +176,14 @@ async function assertAdministered({ admin }: OpenedStore): Promise<void> {
   await admin.saveClient(client, sampleEntry());
   assert.deepEqual(await admin.listClients(page), { data: [client], hasMore: false });
   assert.equal((await admin.listAudit(page)).data.length, 1);
+  await assertCounted({ admin });
+}
+
+async function assertCounted({ admin }: Pick<OpenedStore, 'admin'>): Promise<void> {
+  const day = { from: '2026-11-25', to: '2026-11-25', owner: null, by: [], limit: 1 };
+  assert.deepEqual(await admin.readUsage(day), { data: [], hasMore: false });
+  await admin.saveUsage([sampleTotal()]);
+  assert.equal((await admin.readUsage(day)).data[0]?.turns, 1);
 }
 
 /** A session with a turn of each kind; the last one was running when its server died. */

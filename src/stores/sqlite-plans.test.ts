@@ -109,6 +109,6 @@ function setUp(context: TestContext) {
   createSqlitePaths(recording);
   createSqliteKeys(recording);
   createSqliteSweep(recording, sessions.detach);
-  createSqliteAdmin(recording, createGroupCommit(recording, null));
+  createSqliteAdmin(recording, createGroupCommit(recording, null), sessions.remove);
   return { database, statements, turns };
 }

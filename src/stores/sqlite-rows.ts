@@ -3,6 +3,7 @@
 import type { Item } from '../conversation/item.ts';
 import type { Session, SessionSettings } from '../conversation/session.ts';
 import type { ServedBy, Turn, TurnOutcome, TurnStatus } from '../conversation/turn.ts';
+import type { TurnSummary } from '../conversation/turn-summary.ts';
 
 export const SESSION_COLUMNS = `s.sequence, s.head, s.id, s.owner, s.settings,
   (SELECT h.id FROM turns h WHERE h.sequence = s.head), s.created_at, s.updated_at,
@@ -95,6 +96,42 @@ export function toTurn(sessionId: string, row: TurnRow, items: readonly ItemRow[
     ...UNFINISHED,
     ...(record === null ? undefined : (JSON.parse(record) as TurnRecord)),
     ...splitItems(items),
+    createdAt,
+    completedAt,
+  };
+}
+
+export const SUMMARY_COLUMNS = `t.id, s.id, s.owner,
+  (SELECT p.id FROM turns p WHERE p.sequence = t.parent), t.status, t.created_at, t.completed_at, t.record`;
+
+export type SummaryRow = [
+  id: string,
+  sessionId: string,
+  owner: string,
+  parentId: string | null,
+  status: TurnStatus,
+  createdAt: number,
+  completedAt: number | null,
+  record: string | null,
+];
+
+export function toSummary(row: SummaryRow): TurnSummary {
+  const [id, sessionId, owner, parentId, status, createdAt, completedAt, json] = row;
+  const record = { ...UNFINISHED, ...(json === null ? undefined : (JSON.parse(json) as TurnRecord)) };
+  const { provider, model, providerSource, finishReason, attempts, usage, error } = record;
+  return {
+    id,
+    sessionId,
+    owner,
+    parentId,
+    status,
+    provider,
+    model,
+    providerSource,
+    finishReason,
+    attempts,
+    usage,
+    error,
     createdAt,
     completedAt,
   };

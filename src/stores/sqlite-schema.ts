@@ -169,7 +169,28 @@ const FOURTH = `
   ALTER TABLE clients ADD COLUMN tokens_per_day INTEGER;
 `;
 
-const migrations: readonly string[] = [FIRST, SECOND, THIRD, FOURTH];
+/**
+ * `usage` is read by day, in the order of its key. Numbers of tokens are what providers say, some of them in fractions.
+ */
+const FIFTH = `
+  CREATE TABLE usage (
+    day TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    provider TEXT NOT NULL,
+    model TEXT NOT NULL,
+    writer TEXT NOT NULL,
+    turns INTEGER NOT NULL,
+    attempts INTEGER NOT NULL,
+    input_tokens REAL NOT NULL,
+    output_tokens REAL NOT NULL,
+    cached_tokens REAL NOT NULL,
+    reasoning_tokens REAL NOT NULL,
+    cost REAL NOT NULL,
+    PRIMARY KEY (day, owner, provider, model, writer)
+  ) STRICT, WITHOUT ROWID;
+`;
+
+const migrations: readonly string[] = [FIRST, SECOND, THIRD, FOURTH, FIFTH];
 
 /** The version that this program writes. */
 export const SCHEMA_VERSION = migrations.length;

@@ -89,7 +89,7 @@ export function createSqliteStore(
       return { sessions: count, more };
     },
     ping: () => commits.write(probe),
-    admin: createSqliteAdmin(database, commits),
+    admin: createSqliteAdmin(database, commits, sessions.remove),
     async close() {
       await commits.close();
       await release();

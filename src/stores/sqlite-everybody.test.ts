@@ -1,0 +1,54 @@
+/** That operators who look for little, or for what is not there, do not make everybody wait. */
+
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import type { TurnQuery } from './admin-store.ts';
+import { openMemoryStore } from './sqlite.ts';
+import { LOOKED_AT } from './sqlite-search.ts';
+import { begin, createdSession, ids, runTurn, sampleSession } from './store-samples.contract.ts';
+
+const ALL: TurnQuery = {
+  limit: 100,
+  after: null,
+  status: null,
+  provider: null,
+  owner: null,
+  sessionId: null,
+  since: null,
+};
+
+function opened(context: TestContext) {
+  const store = openMemoryStore();
+  context.after(() => store.close());
+  return store;
+}
+
+test('one search for turns looks at a bounded number, and the next goes on behind them', async (context) => {
+  const store = opened(context);
+  const rare = await createdSession(store, { owner: 'rare' });
+  const first = await runTurn(store, rare);
+  const sessions = Array.from({ length: LOOKED_AT }, () => sampleSession({ owner: 'many' }));
+  await Promise.all(sessions.map((session) => store.createSession(session)));
+  const turns: string[] = [];
+  for (const session of sessions) turns.push((await begin(store, session)).turnId);
+
+  const page = await store.admin.recentTurns({ ...ALL, owner: 'rare' });
+  assert.deepEqual(page, { data: [], hasMore: true, lastId: turns[0] });
+  const next = await store.admin.recentTurns({ ...ALL, owner: 'rare', after: page.lastId });
+  assert.deepEqual([ids(next.data), next.hasMore], [[first], false]);
+  // Nobody looks for the turns of one session among those of all others.
+  const direct = await store.admin.recentTurns({ ...ALL, sessionId: rare.id });
+  assert.deepEqual([ids(direct.data), direct.hasMore], [[first], false]);
+});
+
+test('so does one search for sessions, where many were deleted and are not swept yet', async (context) => {
+  const store = opened(context);
+  const first = await createdSession(store);
+  const sessions = Array.from({ length: LOOKED_AT }, () => sampleSession());
+  await Promise.all(sessions.map((session) => store.createSession(session)));
+  await Promise.all(sessions.map(({ owner, id }) => store.deleteSession(owner, id)));
+  const page = await store.admin.allSessions({ limit: 10, after: null, order: 'desc' });
+  assert.deepEqual(page, { data: [], hasMore: true, lastId: sessions[0]!.id });
+  const next = await store.admin.allSessions({ limit: 10, after: page.lastId, order: 'desc' });
+  assert.deepEqual([ids(next.data), next.hasMore], [[first.id], false]);
+});
