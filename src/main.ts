@@ -8,6 +8,8 @@ import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
 import { createBypass } from './clients/bypass.ts';
 import { createDirectory } from './clients/directory.ts';
+import { createOwnedSessions } from './clients/owned-sessions.ts';
+import { createUsageLedger } from './clients/usage-ledger.ts';
 import { closeInPhases, type Phase } from './close-in-phases.ts';
 import type { RouteConfig } from './config/route-list.ts';
 import type { Config } from './config/schema.ts';
@@ -109,6 +111,11 @@ export async function startParley(config: Config, log: Logger): Promise<Parley> 
       onFailure: (error) => log.warn({ err: error }, 'old sessions could not be swept'),
     });
     phases.unshift({ name: 'sweeper', close: () => sweeper.close() });
+    const usage = createUsageLedger({
+      adminStore: store.admin,
+      onFailure: (error) => log.warn({ err: error }, 'usage could not be stored'),
+    });
+    phases.unshift({ name: 'usage', close: () => usage.close() });
     const limiter = createInProcessLimiter();
     const turns = createTurns({
       store,
@@ -126,9 +133,10 @@ export async function startParley(config: Config, log: Logger): Promise<Parley> 
       },
       logBytes: config.turnLogMaxBytes,
       queueMax: config.sessionQueueMax,
-      observe: (turn, cause, requestId) => {
+      observe: (turn, cause, { owner, requestId }) => {
         logTurn(log, turn, cause, requestId);
         metrics?.turn(turn);
+        usage.note(owner, turn);
       },
     });
 
@@ -155,6 +163,13 @@ export async function startParley(config: Config, log: Logger): Promise<Parley> 
       observe: (decision) => metrics?.rateLimit(decision),
     });
 
+    const ownedSessions = createOwnedSessions({
+      adminStore: store.admin,
+      newest: async (owner, after, limit) =>
+        (await store.listSessions({ owner, metadata: {}, after, limit, order: 'desc' })).data,
+      onDeleted: turns.abandon,
+    });
+
     const http = await createApp({
       gate,
       trustProxy: trustProxy(config.trustProxy),
@@ -164,7 +179,7 @@ export async function startParley(config: Config, log: Logger): Promise<Parley> 
       },
       corsOrigins: config.corsOrigins,
       adminApart: config.adminPort !== null,
-      admin: { directory, bypass, adminStore: store.admin },
+      admin: { directory, bypass, ownedSessions, adminStore: store.admin },
       sessions,
       turns,
       providers,

@@ -32,8 +32,8 @@ export interface OneSession {
   readonly store: Store;
   readonly sessions: Sessions;
   readonly sessionId: string;
-  /** The turns that are over, and what was behind their errors, in the order of their end. */
-  readonly observed: { turn: Turn; cause: unknown }[];
+  /** The turns that are over, whose they were, and what was behind their errors, in the order of their end. */
+  readonly observed: { turn: Turn; owner: string; cause: unknown }[];
   /** @param provider asked first; several are tried in their order */
   turnsWith(provider: Provider | readonly Provider[], some?: SomeOptions): Turns;
   request(content: string, some?: Partial<TurnRequest>): TurnRequest;
@@ -103,7 +103,7 @@ export async function openSession(): Promise<OneSession> {
       },
       logBytes: 1_000_000,
       queueMax: 10,
-      observe: (turn, cause) => observed.push({ turn, cause }),
+      observe: (turn, cause, { owner }) => observed.push({ turn, owner, cause }),
       ...some,
     });
   }

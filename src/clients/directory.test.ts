@@ -54,6 +54,18 @@ test('a key is known from its making until it is revoked, and nobody else is', a
   assert.deepEqual([listed!.revokedAt, listed!.lastUsedAt], [START + 1, START]);
 });
 
+test('an owner is called as its client is, as long as there is one', async (context) => {
+  const { directory } = await setUp(context, { staticKeys: [{ name: 'bob', key: 'key-of-bob' }] });
+  const { id } = await directory.createClient({ name: 'Shop' });
+  assert.deepEqual(['static:bob', id].map(directory.nameOf), ['bob', 'Shop']);
+  for (const owner of ['bob', 'static:ada', 'open', '', '__proto__'])
+    assert.equal(directory.nameOf(owner), null);
+  await directory.updateClient(id, { name: 'Stall' });
+  assert.equal(directory.nameOf(id), 'Stall');
+  await directory.deleteClient(id);
+  assert.equal(directory.nameOf(id), null);
+});
+
 test('a key expires to the millisecond; one that is revoked as well says so', async (context) => {
   const { directory, clock, kindOf } = await setUp(context);
   const { id } = await directory.createClient({ name: 'Shop' });

@@ -54,6 +54,8 @@ export interface Directory {
    * let everybody in.
    */
   isOpen(): boolean;
+  /** How the owner of a session is called; null for one that is no client, or none any more. */
+  nameOf(owner: string): string | null;
 
   listClients(page: PageRequest): Promise<Page<Client>>;
   createClient(client: { name: string; limits?: Partial<ClientLimits> }): Promise<Client>;
@@ -104,6 +106,7 @@ export async function createDirectory(options: DirectoryOptions): Promise<Direct
   return {
     identify,
     isOpen: ring.isEmpty,
+    nameOf: (owner) => clients.get(owner)?.name ?? ring.staticName(owner) ?? null,
     listClients: (page) => adminStore.listClients(page),
     createClient: (client) => inTurn(() => createClient(client)),
     updateClient: (clientId, change) => inTurn(() => updateClient(clientId, change)),

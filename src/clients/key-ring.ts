@@ -29,10 +29,13 @@ export function createKeyRing(
 ) {
   const byHash = new Map<string, StaticClient | ManagedKey>();
   const byId = new Map<string, ApiKey>();
+  const staticNames = new Map<string, string>();
   for (const key of managed) add(key);
   for (const { name, key } of staticKeys) {
     const hash = hashKey(key);
-    byHash.set(hash, { kind: 'static', id: `static:${name}`, name, hash });
+    const id = `static:${name}`;
+    byHash.set(hash, { kind: 'static', id, name, hash });
+    staticNames.set(id, name);
   }
 
   const onlyManaged = staticKeys.length === 0;
@@ -42,6 +45,8 @@ export function createKeyRing(
     find,
     withId: (keyId: string) => byId.get(keyId),
     ofClient,
+    /** Undefined for a client that has no key in the settings. */
+    staticName: (clientId: string) => staticNames.get(clientId),
     add,
   };
 

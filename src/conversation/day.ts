@@ -7,12 +7,6 @@ export function dayOf(at: number): string {
   return new Date(at).toISOString().slice(0, 'YYYY-MM-DD'.length);
 }
 
-/** Whether the text is a day that there is. */
-export function isDay(text: string): boolean {
-  const at = Date.parse(`${text}T00:00:00Z`);
-  return !Number.isNaN(at) && dayOf(at) === text;
-}
-
 /** The day that many days later, or earlier if there are fewer than none. */
 export function dayAfter(day: string, days: number): string {
   return dayOf(Date.parse(day) + days * DAY_MILLISECONDS);

@@ -54,7 +54,7 @@ export interface TurnRooms {
   /** Places in the window of a session that sets no limit. */
   defaultPlaces: number;
   /** Told of every turn that is over, of what was behind its error, which no client is told, and of who asked. */
-  observe(turn: Turn, cause: unknown, requestId: string): void;
+  observe(turn: Turn, cause: unknown, asked: Pick<TurnRequest, 'owner' | 'requestId'>): void;
 }
 
 /** A turn that the store has begun, under its fence. */
@@ -106,7 +106,7 @@ export async function runTurn(
   const outcome = await commit(rooms.store, begun, outcomeOf(answer, seen, failure), closed);
   await charge.settle(outcome);
   const ended: EndedTurn = { turn: { ...turn, ...outcome }, seen };
-  rooms.observe(ended.turn, failure?.cause, request.requestId);
+  rooms.observe(ended.turn, failure?.cause, request);
   return ended;
 }
 

@@ -39,8 +39,8 @@ describe('a turn', () => {
     );
     assert.deepEqual(await session.store.getTurn(OWNER, session.sessionId, second.turn.id), second.turn);
     assert.deepEqual(
-      session.observed.map(({ turn }) => turn.id),
-      [first.turn.id, second.turn.id],
+      session.observed.map(({ turn, owner }) => [turn.id, owner]),
+      [first, second].map(({ turn }) => [turn.id, OWNER]),
     );
   });
 

@@ -2,10 +2,12 @@
 
 import type { Bypass } from '../../clients/bypass.ts';
 import type { Directory } from '../../clients/directory.ts';
+import type { OwnedSessions } from '../../clients/owned-sessions.ts';
 import type { AdminStore } from '../../stores/admin-store.ts';
 
 export interface AdminRooms {
   directory: Directory;
   bypass: Bypass;
-  adminStore: Pick<AdminStore, 'listAudit'>;
+  ownedSessions: OwnedSessions;
+  adminStore: Pick<AdminStore, 'listAudit' | 'recentTurns' | 'findTurn' | 'readUsage'>;
 }
