@@ -179,7 +179,7 @@ export async function startParley(config: Config, log: Logger): Promise<Parley> 
       },
       corsOrigins: config.corsOrigins,
       adminApart: config.adminPort !== null,
-      admin: { directory, bypass, ownedSessions, adminStore: store.admin },
+      admin: { directory, bypass, ownedSessions, sessions, adminStore: store.admin },
       sessions,
       turns,
       providers,

@@ -131,7 +131,7 @@ function turnMessages({ id, input, output, createdAt, completedAt }: SeenTurn): 
   ];
 }
 
-function attemptView(attempt: Attempt): Static<typeof schemas.Answer>['attempts'][number] {
+export function attemptView(attempt: Attempt): Static<typeof schemas.Answer>['attempts'][number] {
   const { error, malformedEvents = 0 } = attempt;
   return {
     provider: attempt.provider,

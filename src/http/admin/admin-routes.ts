@@ -5,11 +5,17 @@ import type { AdminRooms } from './admin-rooms.ts';
 import { addAuditRoute } from './audit-route.ts';
 import { addBypassRoutes } from './bypass-routes.ts';
 import { addClientRoutes } from './client-routes.ts';
+import { addOwnedSessionRoutes } from './session-routes.ts';
+import { addRecentTurnRoutes } from './turn-routes.ts';
+import { addUsageRoute } from './usage-route.ts';
 
 export async function addAdminRoutes(app: App, rooms: AdminRooms): Promise<void> {
   await app.register(async (routes) => {
     addBypassRoutes(routes, rooms);
     addClientRoutes(routes, rooms);
+    addOwnedSessionRoutes(routes, rooms);
+    addRecentTurnRoutes(routes, rooms);
+    addUsageRoute(routes, rooms);
     addAuditRoute(routes, rooms);
   });
 }
