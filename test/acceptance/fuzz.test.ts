@@ -99,7 +99,21 @@ function callOf(template: string, method: string, operation: Operation): fc.Arbi
     oddText,
     oddText.map((key) => `metadata[${key}]`),
   );
-  const queryValue = fc.oneof(fc.constantFrom('1', '100', 'asc', 'desc', '0', '-5'), oddText);
+  const queryValue = fc.oneof(
+    fc.constantFrom(
+      '1',
+      '100',
+      'asc',
+      'desc',
+      '0',
+      '-5',
+      '2026-11-25',
+      'day,model',
+      'completed',
+      '2000-01-01T00:00:00Z',
+    ),
+    oddText,
+  );
   const schema = operation.requestBody?.content['application/json']?.schema;
   return fc.record({
     method: fc.constant(method.toUpperCase()),
@@ -167,26 +181,47 @@ test('nor do random requests of the administration', { timeout: 120_000 }, async
   const closed = await startParleyWithDouble({ ADMIN_TOKEN: 'admin', API_KEYS: 'ada:key-of-ada' });
   t.after(() => closed.close());
   const token = { 'x-admin-token': 'admin' };
+  const ada = { 'x-api-key': 'key-of-ada' };
   const calls = callsOf(closed, 'admin');
   assert.ok(calls.length > 10);
   const statuses = new Set<number>();
+  /** With ids that are there, and past the token. */
+  const tried = new Set<string>();
   await fc.assert(
     fc.asyncProperty(fc.oneof(...calls), async (call) => {
       const { body: client } = await closed.call('POST', '/admin/clients', { name: 'one' }, token);
-      const known: Record<string, string> = { client_id: client.id, key_id: client.key.id, ip: '10.0.0.1' };
+      const { body: session } = await closed.call('POST', '/sessions', {}, ada);
+      const content = { content: 'x' };
+      const { body: sent } = await closed.call('POST', `/sessions/${session.id}/messages`, content, ada);
+      const known: Record<string, string> = {
+        client_id: client.id,
+        key_id: client.key.id,
+        ip: '10.0.0.1',
+        session_id: session.id,
+        turn_id: sent.turn_id,
+      };
       const path = call.template.replaceAll(/\{(\w+)\}/g, (_, name: string) => {
         const given = call.parameters[name] ?? '';
         return given === 'known' ? (known[name] ?? '') : encode(given);
       });
+      const query = call.query.map(([name, text]) => `${encode(name)}=${encode(text)}`).join('&');
       const hasBody = call.method !== 'GET' && call.method !== 'DELETE';
-      const answer = await closed.callRaw(call.method, path, {
+      const answer = await closed.callRaw(call.method, query === '' ? path : `${path}?${query}`, {
         headers: { ...call.headers, ...token },
         ...(hasBody ? { body: call.body } : {}),
       });
       statuses.add(answer.status);
+      const isKnown = Object.values(call.parameters).every((given) => given === 'known');
+      if (isKnown && answer.status !== 401) tried.add(`${call.method} ${call.template}`);
       assert.ok(answer.status < 500, `${answer.status}: ${JSON.stringify(answer.body)}`);
     }),
-    { seed: SEED, numRuns: RUNS / 2 },
+    { seed: SEED, numRuns: RUNS },
   );
   for (const status of [200, 201, 204, 400, 404]) assert.ok(statuses.has(status), `no answer was ${status}`);
+  for (const [template, operations] of Object.entries(closed.document.paths)) {
+    if (!template.startsWith('/admin')) continue;
+    for (const method of Object.keys(operations)) {
+      assert.ok(tried.has(`${method.toUpperCase()} ${template}`), `${method} ${template} was not tried`);
+    }
+  }
 });

@@ -44,7 +44,7 @@ test("on every route another owner's session is answered as one that is not ther
   const missing = '01900000-0000-7000-8000-000000000000';
   let walked = 0;
   for (const [template, operations] of Object.entries(document.paths)) {
-    if (!template.includes('{session_id}')) continue;
+    if (!template.includes('{session_id}') || template.startsWith('/admin/')) continue;
     for (const method of Object.keys(operations)) {
       const path = (sessionId: string) =>
         template.replace('{session_id}', sessionId).replace('{turn_id}', answer.turn_id);

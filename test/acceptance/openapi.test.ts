@@ -36,6 +36,14 @@ const OPERATIONS = [
   'POST /admin/clients/{client_id}/keys',
   'POST /admin/keys/{key_id}/rotate',
   'DELETE /admin/keys/{key_id}',
+  'GET /admin/sessions',
+  'GET /admin/sessions/{session_id}',
+  'GET /admin/sessions/{session_id}/messages',
+  'DELETE /admin/sessions/{session_id}',
+  'DELETE /admin/sessions',
+  'GET /admin/turns',
+  'GET /admin/turns/{turn_id}',
+  'GET /admin/usage',
   'GET /admin/audit',
 ];
 
@@ -192,8 +200,17 @@ test('every operation of the administration answers, and as documented', async (
   const administered = await startParleyWithDouble({ ADMIN_TOKEN: 'admin' });
   context.after(() => administered.close());
   const token = { 'x-admin-token': 'admin' };
+  const sessionId = await administered.newSession({ metadata: { k: 'v' } });
+  const { turn_id: turnId } = await administered.converse(sessionId, 'Hello');
   const made = await administered.call('POST', '/admin/clients', { name: 'one', limits: { rps: 2 } }, token);
-  const known: Record<string, string> = { client_id: made.body.id, key_id: made.body.key.id, ip: '10.0.0.1' };
+  const known: Record<string, string> = {
+    client_id: made.body.id,
+    key_id: made.body.key.id,
+    ip: '10.0.0.1',
+    session_id: sessionId,
+    turn_id: turnId,
+  };
+  const queries: Record<string, string> = { 'DELETE /admin/sessions': '?owner=open' };
   const bodies: Record<string, object> = {
     'POST /admin/bypass': { ip: '10.0.0.1', note: 'n', expires_at: '2126-01-01T00:00:00Z' },
     'POST /admin/clients': { name: 'two', note: 'n', expires_at: null },
@@ -205,7 +222,8 @@ test('every operation of the administration answers, and as documented', async (
   for (const name of names.toSorted((a, b) => ofKeysBeforeClients(a) - ofKeysBeforeClients(b))) {
     const [method = '', template = ''] = name.split(' ');
     const path = template.replaceAll(/\{(\w+)\}/g, (_, parameter: string) => known[parameter] ?? '');
-    const { status } = await administered.call(method, path, bodies[name], token);
+    const query = queries[name] ?? '';
+    const { status } = await administered.call(method, path + query, bodies[name], token);
     assert.ok(status >= 200 && status < 300, `${name} → ${status}`);
   }
 });

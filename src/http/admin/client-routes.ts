@@ -89,7 +89,8 @@ function addClients(app: App, { directory }: AdminRooms): void {
         tags,
         operationId: 'deleteClient',
         summary: 'Delete a client with its keys',
-        description: 'Its sessions stay in the store, where nobody else can see them.',
+        description:
+          'Its sessions stay in the store, where no other client can see them, until DELETE /admin/sessions.',
         params: schemas.ClientParams,
         response: { 204: { type: 'null', description: 'Deleted' }, ...errors },
       },
