@@ -2,10 +2,11 @@
 
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import { firstIdAt } from '../conversation/id.ts';
 import type { TurnQuery } from './admin-store.ts';
 import { openMemoryStore } from './sqlite.ts';
 import { LOOKED_AT } from './sqlite-search.ts';
-import { begin, createdSession, ids, runTurn, sampleSession } from './store-samples.contract.ts';
+import { begin, createdSession, ids, runTurn, sampleSession, sampleTurns } from './store-samples.contract.ts';
 
 const ALL: TurnQuery = {
   limit: 100,
@@ -51,4 +52,23 @@ test('so does one search for sessions, where many were deleted and are not swept
   assert.deepEqual(page, { data: [], hasMore: true, lastId: sessions[0]!.id });
   const next = await store.admin.allSessions({ limit: 10, after: page.lastId, order: 'desc' });
   assert.deepEqual([ids(next.data), next.hasMore], [[first.id], false]);
+});
+
+test('a search within a session ends where its turns are too old', async (context) => {
+  const store = opened(context);
+  const session = await createdSession(store);
+  const turns = Array.from({ length: LOOKED_AT + 1 }, (_, index) => ({
+    ...sampleTurns(1)[0]!,
+    id: firstIdAt(1_000_000 + index),
+    createdAt: 1_000_000 + index,
+  }));
+  const fork = sampleSession({ headTurnId: turns.at(-1)!.id });
+  await store.createSession(fork, turns);
+  const now = Date.now();
+  const newest = await runTurn(store, fork, { createdAt: now });
+  await runTurn(store, session, { createdAt: now });
+  const page = await store.admin.recentTurns({ ...ALL, sessionId: fork.id, since: now });
+  assert.deepEqual([ids(page.data), page.hasMore], [[newest], false]);
+  const whole = await store.admin.recentTurns({ ...ALL, sessionId: fork.id, status: 'failed' });
+  assert.deepEqual([ids(whole.data), whole.hasMore], [[], true]);
 });

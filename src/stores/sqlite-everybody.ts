@@ -79,7 +79,7 @@ export function createSqliteEverybody(database: Database) {
       read: (last, count) =>
         sessionId === null
           ? turnsOfAll.all(last, firstId, count)
-          : turnsOfSession.all(sessionId, sequenceOf(last), count),
+          : untilOlder(turnsOfSession.all(sessionId, sequenceOf(last), count), firstId),
       idOf: ([id]) => id,
       match: (row) => matching(row, query),
     });
@@ -93,6 +93,12 @@ export function createSqliteEverybody(database: Database) {
   function sequenceOf(turnId: string | null): number {
     return turnId === null ? Number.MAX_SAFE_INTEGER : (findSequence.get(turnId)?.[0] ?? 0);
   }
+}
+
+/** The rows before the first one that is older than that. */
+function untilOlder(rows: SummaryRow[], firstId: string): SummaryRow[] {
+  const older = rows.findIndex(([id]) => id < firstId);
+  return older === -1 ? rows : rows.slice(0, older);
 }
 
 /** What the columns tell is asked first: reading a record costs more than all of them. */
