@@ -116,7 +116,10 @@ export async function startParley(config: Config, log: Logger): Promise<Parley> 
       onFailure: (error) => log.warn({ err: error }, 'usage could not be stored'),
     });
     phases.unshift({ name: 'usage', close: () => usage.close() });
-    const limiter = createInProcessLimiter();
+    const limiter = createInProcessLimiter({
+      // The identity of a daily bucket is the client whose tokens it holds.
+      usedToday: ({ identity }) => usage.usedToday(identity),
+    });
     const turns = createTurns({
       store,
       limiter,

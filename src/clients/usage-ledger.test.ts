@@ -25,6 +25,13 @@ function ledger(some: { keep?: number; most?: number } = {}) {
           stored.set(key, total);
         }
       },
+      async readUsage({ from, to, owner }) {
+        const sum = { day: null, owner: null, provider: null, model: null, ...NO_USAGE };
+        for (const total of stored.values()) {
+          if (total.owner === owner && total.day >= from && total.day <= to) addUsage(sum, total);
+        }
+        return { data: sum.turns === 0 ? [] : [sum], hasMore: false };
+      },
     },
     onFailure: (error) => failures.push((error as Error).message),
     ...some,
@@ -208,6 +215,24 @@ describe('the ledger of usage', () => {
     assert.equal(full.failures.length, 1);
     assert.match(full.failures[0]!, /forgotten/);
     await full.usage.close();
+  });
+
+  it('tells what an owner has used today, what is not written yet included, and nothing of others or before', async () => {
+    const { usage, use, answers } = ledger();
+    use('a', 'm', NOON - DAY);
+    use('b');
+    assert.equal(await usage.usedToday('a'), 0);
+    use('a', 'm1');
+    await pass(1000);
+    const [one] = [await usage.usedToday('b')];
+    assert.ok(one > 0);
+    use('a', 'm2');
+    assert.equal(await usage.usedToday('a'), 2 * one);
+    use('a', 'm2');
+    answers.push(fail('out'));
+    await assert.rejects(usage.usedToday('a'), /out/);
+    assert.equal(await usage.usedToday('a'), 3 * one);
+    await usage.close();
   });
 
   it('adds up to what was used, whatever fails in between', async () => {

@@ -16,12 +16,14 @@ import { usageOfTurn } from './turn-usage.ts';
 export interface UsageLedger {
   /** A turn is over. */
   note(owner: string, turn: Pick<Turn, 'attempts' | 'createdAt' | 'completedAt'>): void;
+  /** Tokens that the owner's turns have taken and given since midnight, in UTC, as far as they are over. */
+  usedToday(owner: string): Promise<number>;
   /** Brings what there is to the store, and rejects if that cannot be. Nothing may be noted afterwards. */
   close(): Promise<void>;
 }
 
 export interface UsageLedgerOptions {
-  adminStore: Pick<AdminStore, 'saveUsage'>;
+  adminStore: Pick<AdminStore, 'saveUsage' | 'readUsage'>;
   /** Told once when the store cannot be written to, and again only after it could in between. */
   onFailure(error: unknown): void;
   /** Totals beyond which those that are written are dropped. */
@@ -52,7 +54,7 @@ export function createUsageLedger(options: UsageLedgerOptions): UsageLedger {
     underWay = underWay.then(flushInTime);
   }, PAUSE_MILLISECONDS).unref();
 
-  return { note, close };
+  return { note, usedToday, close };
 
   function note(owner: string, turn: Pick<Turn, 'attempts' | 'createdAt' | 'completedAt'>): void {
     const day = dayOf(turn.completedAt ?? turn.createdAt);
@@ -70,6 +72,16 @@ export function createUsageLedger(options: UsageLedgerOptions): UsageLedger {
       addUsage(total, count);
       changed.add(total);
     }
+  }
+
+  async function usedToday(owner: string): Promise<number> {
+    // What is under way to the store, and what waits for it, is there first.
+    const written = underWay.then(flush);
+    underWay = written.catch(() => undefined);
+    await written;
+    const today = dayOf(Date.now());
+    const sums = await adminStore.readUsage({ from: today, to: today, owner, by: [], limit: 1 });
+    return sums.data.reduce((sum, { inputTokens, outputTokens }) => sum + inputTokens + outputTokens, 0);
   }
 
   async function flushInTime(): Promise<void> {

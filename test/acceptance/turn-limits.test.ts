@@ -2,6 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { call } from './client.ts';
+import { removeParley } from './parley-process.ts';
 import { type ParleyWithDouble, startParleyWithDouble } from './parley-with-double.ts';
 
 const ADMIN = { 'x-admin-token': 'admin-token' };
@@ -85,6 +87,22 @@ test('a client that has used all its tokens of the day is refused before anythin
   // An operator who gives more for the day is not told to wait for the next one.
   await server.call('PATCH', `/admin/clients/${one.id}`, { limits: { tokens_per_day: 10_000 } }, ADMIN);
   assert.equal((await one.say(sessionId, 'go on')).status, 200);
+});
+
+test('neither a restart nor a limit that is new gives the tokens of a day twice', async (context) => {
+  const one = await startParleyWithDouble({ ADMIN_TOKEN: 'admin-token', API_KEYS: 'ada:key-of-ada' });
+  context.after(() => one.close());
+  const key = { 'x-api-key': 'key-of-ada' };
+  const { body: session } = await one.call('POST', '/sessions', {}, key);
+  const say = (url: string) => call(url, 'POST', `/sessions/${session.id}/messages`, { content: 'x' }, key);
+  one.double.respond({ usageCounts: { prompt_tokens: 900, completion_tokens: 100 } });
+  assert.equal((await say(one.url)).status, 200);
+  await one.parley.stop('SIGTERM');
+  const again = await one.parley.restart({ RATE_TOKENS_PER_DAY: '2500' });
+  context.after(() => removeParley(again));
+  assert.equal((await say(again.url)).status, 200);
+  const denied = await say(again.url);
+  assert.deepEqual([denied.status, denied.body.error.details.limit], [429, 'tokens_per_day']);
 });
 
 test('what the limits of turns have denied is in the metrics', async () => {
