@@ -1,6 +1,7 @@
 /** Times the calls of a store, whatever its contract. Everything else stays as it is. */
 
 import { AppError } from '../errors.ts';
+import { wrapMethods } from './wrap-methods.ts';
 
 export interface StoreCall {
   /** The name of the method. */
@@ -15,34 +16,25 @@ export interface StoreCall {
  * @param tell must not throw
  */
 export function observeStore<Store extends object>(store: Store, tell: (call: StoreCall) => void): Store {
-  const members = Object.entries(store).map(([name, member]: [string, unknown]) => [
-    name,
-    typeof member === 'function' ? observed(name, member as Method) : member,
-  ]);
-  return Object.fromEntries(members);
-
-  function observed(method: string, call: Method): Method {
-    return (...parameters) => {
-      const begunAt = performance.now();
-      const answer = call.apply(store, parameters);
-      if (!(answer instanceof Promise)) return answer;
-      const told = (ok: boolean) => tell({ method, seconds: (performance.now() - begunAt) / 1000, ok });
-      return answer.then(
-        (result: unknown) => {
-          told(true);
-          return result;
-        },
-        (error: unknown) => {
-          told(isRefusal(error));
-          throw error;
-        },
-      );
-    };
-  }
+  return wrapMethods(store, (method, call) => (...parameters) => {
+    const begunAt = performance.now();
+    const answer = call(...parameters);
+    if (!(answer instanceof Promise)) return answer;
+    const told = (ok: boolean) => tell({ method, seconds: (performance.now() - begunAt) / 1000, ok });
+    return answer.then(
+      (result: unknown) => {
+        told(true);
+        return result;
+      },
+      (error: unknown) => {
+        told(isRefusal(error));
+        throw error;
+      },
+    );
+  });
 }
 
-type Method = (...parameters: unknown[]) => unknown;
-
-function isRefusal(error: unknown): boolean {
+/** Whether the store did its work and refused what was wrong about the call. */
+export function isRefusal(error: unknown): boolean {
   return error instanceof AppError && error.status < 500;
 }
