@@ -38,6 +38,8 @@ import { openStore } from './stores/open-store.ts';
 import { logTargetState, logTurn } from './telemetry/log.ts';
 import { createMetrics, type Metrics } from './telemetry/metrics.ts';
 import { observeStore } from './telemetry/observe-store.ts';
+import { NO_TRACING, type Tracing } from './telemetry/trace.ts';
+import { startTracing } from './telemetry/trace-export.ts';
 import { createTurns } from './turns/turns.ts';
 
 export interface Parley {
@@ -65,13 +67,16 @@ const startedAt = Date.now();
 export async function startParley(config: Config, log: Logger): Promise<Parley> {
   const phases: Phase[] = [];
   try {
+    const tracing = await openTracing(config, log);
+    // Last of all: what closing does in between is in traces as well.
+    phases.unshift({ name: 'traces', close: () => tracing.close() });
     const opened = await openStore(config.databaseUrl, log);
     phases.unshift({ name: 'store', close: () => opened.close() });
     const { code, message } = new AppError('server_restarted');
     const interrupted = await opened.failInterrupted({ code, message }, Date.now());
 
     const providers = createProviders(
-      config.providerNames.map(providerMaker(config)),
+      config.providerNames.map(providerMaker(config)).map(tracing.provider),
       config.defaultProvider,
     );
     phases.unshift({ name: 'providers', close: () => providers.close() });
@@ -84,7 +89,7 @@ export async function startParley(config: Config, log: Logger): Promise<Parley> 
         })
       : null;
     phases.unshift({ name: 'metrics', close: async () => metrics?.close() });
-    const store = observed(opened, metrics);
+    const store = observed(opened, metrics, tracing);
     const breakers = createBreakers((state) => {
       logTargetState(log, state);
       metrics?.targetState(state);
@@ -136,8 +141,9 @@ export async function startParley(config: Config, log: Logger): Promise<Parley> 
       },
       logBytes: config.turnLogMaxBytes,
       queueMax: config.sessionQueueMax,
+      around: tracing.aroundTurn,
       observe: (turn, cause, { owner, requestId }) => {
-        logTurn(log, turn, cause, requestId);
+        logTurn(tracing.log(log), turn, cause, requestId);
         metrics?.turn(turn);
         usage.note(owner, turn);
       },
@@ -190,6 +196,7 @@ export async function startParley(config: Config, log: Logger): Promise<Parley> 
       routes: config.routes.map(routeView(providers)),
       idempotencySeconds: config.idempotencyTtlSeconds,
       metrics,
+      beginTrace: tracing.beginRequest,
       version,
       log,
     });
@@ -216,10 +223,25 @@ export async function startParley(config: Config, log: Logger): Promise<Parley> 
   }
 }
 
-function observed(store: OpenedStore, metrics: Metrics | null): OpenedStore {
-  if (metrics === null) return store;
+async function openTracing(config: Config, log: Logger): Promise<Tracing> {
+  const endpoint = config.otelExporterOtlpEndpoint;
+  if (endpoint === null) return NO_TRACING;
+  const options = {
+    endpoint,
+    headers: config.otelExporterOtlpHeaders,
+    serviceName: config.otelServiceName,
+    version,
+    sampleRatio: config.otelTracesSamplerArg,
+    captureContents: config.otelInstrumentationGenaiCaptureMessageContent,
+  };
+  return startTracing(options, log);
+}
+
+function observed(store: OpenedStore, metrics: Metrics | null, tracing: Tracing): OpenedStore {
+  const traced: OpenedStore = tracing.store({ ...store, admin: tracing.store(store.admin) });
+  if (metrics === null) return traced;
   const { storeCall } = metrics;
-  return { ...observeStore(store, storeCall), admin: observeStore(store.admin, storeCall) };
+  return { ...observeStore(traced, storeCall), admin: observeStore(traced.admin, storeCall) };
 }
 
 /** The same slots, whose refusals are counted with those of the other limits. */

@@ -99,7 +99,13 @@ it('throws nothing but ConfigError for YAML that is deep or grows when read', ()
 
 it('shows no secret in a problem', () => {
   const secretNames = settingNames.filter((name) => settings[name].disclosure === 'never');
-  assert.deepEqual(secretNames, ['API_KEYS', 'ADMIN_TOKEN', 'OPENAI_API_KEY', 'OPENROUTER_KEY']);
+  assert.deepEqual(secretNames, [
+    'API_KEYS',
+    'ADMIN_TOKEN',
+    'OPENAI_API_KEY',
+    'OPENROUTER_KEY',
+    'OTEL_EXPORTER_OTLP_HEADERS',
+  ]);
   // A newline makes the key one that no header can carry, and therefore a problem.
   const key = fc.string({
     minLength: 8,

@@ -11,6 +11,7 @@ import {
   boolean,
   choice,
   databaseUrl,
+  headerPairs,
   headerText,
   host,
   integer,
@@ -251,6 +252,29 @@ export const settings = {
   METRICS_ENABLED: boolean({
     default: true,
     description: 'Whether the server counts what it does and answers `GET /metrics`.',
+  }),
+  OTEL_EXPORTER_OTLP_ENDPOINT: url({
+    default: null,
+    description:
+      'Where traces are sent by OTLP over HTTP: the URL before `/v1/traces`. Without it, none are made.',
+  }),
+  OTEL_EXPORTER_OTLP_HEADERS: headerPairs({
+    default: [],
+    description: 'Headers sent with traces, such as a key, as `name=value,…`.',
+  }),
+  OTEL_SERVICE_NAME: text({
+    default: 'parley',
+    description: 'Name of this server in traces.',
+  }),
+  OTEL_TRACES_SAMPLER_ARG: number({
+    min: 0,
+    max: 1,
+    default: 1,
+    description: 'Share of the traces that are kept, where the caller has not decided it.',
+  }),
+  OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT: boolean({
+    default: false,
+    description: 'Whether traces hold what is said in conversations.',
   }),
   SHUTDOWN_GRACE_SECONDS: number({
     min: 0,

@@ -58,6 +58,16 @@ const cases: [string, kinds.Setting<kinds.SettingValue>, [string, unknown][], st
     ['app', 'app:', ':key', 'app:k,', 'app:k 1', 'app:k1,app:k2', 'app:k1,web:k1', 'Ä:k'],
   ],
   [
+    'headerPairs',
+    kinds.headerPairs({ default: [], description: '' }),
+    [
+      ['api-key=k', ['api-key=k']],
+      [' Authorization = Basic%20dTpw%3D%3D , x-team=a=b', ['Authorization=Basic dTpw==', 'x-team=a=b']],
+      ['x-empty=', ['x-empty=']],
+    ],
+    ['', 'api-key', '=k', 'a b=k', 'a=1,A=2', 'a=1,', 'a=%', 'a=%0a', 'a=%E2%82%AC'],
+  ],
+  [
     'proxies',
     kinds.proxies(none),
     [

@@ -125,6 +125,38 @@ export function apiKeys(declaration: Declaration<readonly string[]>): Setting<re
   };
 }
 
+/**
+ * Headers as OpenTelemetry writes them: `name=value` with commas between them, values percent-encoded. Never shown.
+ * The value is a list of such pairs, decoded.
+ */
+export function headerPairs(declaration: Declaration<readonly string[]>): Setting<readonly string[]> {
+  return {
+    ...settingOf(
+      declaration,
+      'name=value pairs with commas between them, each name once, values percent-encoded',
+    ),
+    disclosure: 'never',
+    yamlType: 'list',
+    parse(text) {
+      const pairs = text.split(',').map(headerPair);
+      const names = new Set(pairs.map((pair) => pair?.slice(0, pair.indexOf('=')).toLowerCase()));
+      return names.has(undefined) || names.size < pairs.length ? undefined : Object.freeze(pairs as string[]);
+    },
+  };
+}
+
+function headerPair(text: string): string | undefined {
+  const [, name, encoded = ''] = /^([\w!#$%&'*+.^`|~-]+)\s*=(.*)$/.exec(text.trim()) ?? [];
+  if (name === undefined) return undefined;
+  try {
+    const value = decodeURIComponent(encoded.trim());
+    return isHeaderText(value) ? `${name}=${value}` : undefined;
+  } catch (error) {
+    if (error instanceof URIError) return undefined;
+    throw error;
+  }
+}
+
 /** Which proxies are believed about whom they speak for: how many stand before the server, or their networks. */
 export function proxies(declaration: Declaration<null>): Setting<string | null> {
   return {

@@ -14,6 +14,7 @@ import { createErrorSummary } from './error-summary.ts';
 import { collectMethods } from './method-not-allowed.ts';
 import { addOpenApi } from './openapi.ts';
 import { noteEnd } from './request-end.ts';
+import { followRequests } from './request-trace.ts';
 import type { App, Rooms } from './rooms.ts';
 import { addHealthRoute } from './routes/health.ts';
 import { addMessageRoutes } from './routes/messages.ts';
@@ -125,6 +126,7 @@ function createServer(log: FastifyBaseLogger, rooms: Rooms, { state, cors, admin
   app.decorateRequest('owner', '');
   app.decorateRequest('allowance');
   app.decorateRequest('timing');
+  const follow = rooms.beginTrace === null ? null : followRequests(app, rooms.beginTrace);
   app.addHook('onRequest', async (request, reply) => {
     if (cors.answerPreflight(request, reply)) return reply;
     checkHead(request);
@@ -146,6 +148,7 @@ function createServer(log: FastifyBaseLogger, rooms: Rooms, { state, cors, admin
   /** What holds for every answer, whatever becomes of the request. */
   function begin(request: FastifyRequest, reply: FastifyReply): void {
     request.timing = startTiming();
+    follow?.(request, reply);
     // Not `onResponse`, which never comes where the client leaves before the end of its answer.
     reply.raw.once('close', () => {
       noteEnd(request, reply, rooms);

@@ -1,6 +1,6 @@
 /** What the routes are made of: the rooms behind them, as the composition root hands them over. */
 
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Static } from 'typebox';
@@ -47,6 +47,8 @@ export interface Rooms {
   errors: ErrorSummary;
   /** Null where nothing is counted; then there is no route for it. */
   metrics: HttpMetrics | null;
+  /** Begins the trace of a request; null where requests leave none. */
+  beginTrace: BeginTrace | null;
   version: string;
   streamTimes: StreamTimes;
 }
@@ -68,6 +70,31 @@ export interface HttpMetrics {
   text(): Promise<{ contentType: string; body: string }>;
   /** In short. */
   json(): Promise<Static<typeof Metrics>>;
+}
+
+/** What follows a request, and everything that it begins, in a trace. */
+export type BeginTrace = (request: {
+  id: string;
+  method: string;
+  /** The pattern of the route, never a path; null where there is none. */
+  route: string | null;
+  headers: IncomingHttpHeaders;
+}) => RequestTrace;
+
+export interface RequestTrace {
+  /** For the log. */
+  readonly traceId: string;
+  /** Does work as part of the request, and so what it begins. */
+  run(work: () => void): void;
+  /** The connection is done with the request, whatever became of the answer. */
+  end(answer: {
+    /** Null where the client left before the answer began. */
+    status: number | null;
+    /** Of the error, if it was answered with one. */
+    code: string | null;
+    /** Whether the client left before the end of the answer. */
+    clientLeft: boolean;
+  }): void;
 }
 
 /** What tells whether the server can do its work. */

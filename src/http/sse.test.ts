@@ -88,6 +88,7 @@ async function serveTurn(context: TestContext, streamTimes: StreamTimes, logByte
     routes: [],
     idempotencySeconds: 1,
     metrics: null,
+    beginTrace: null,
     version: '0.0.0',
     log: pino({ level: 'silent' }),
     streamTimes,

@@ -24,6 +24,8 @@ export interface TurnsOptions extends Omit<TurnRooms, 'defaultPlaces'> {
   logBytes: number;
   /** Messages that may wait for a session whose turn is running. */
   queueMax: number;
+  /** What every turn runs in, and answers with its end; without it, turns run by themselves. */
+  around?: ((turn: Turn, run: () => Promise<EndedTurn>) => Promise<EndedTurn>) | null;
 }
 
 export interface Turns {
@@ -67,7 +69,7 @@ const CALLS_REACH = 128;
 
 const NEVER = new AbortController().signal;
 
-export function createTurns({ memory, slots, logBytes, queueMax, ...rooms }: TurnsOptions): Turns {
+export function createTurns({ memory, slots, logBytes, queueMax, around, ...rooms }: TurnsOptions): Turns {
   const { store, targets } = rooms;
   const context = { ...rooms, defaultPlaces: memory.defaultPlaces };
   const queue = createSessionQueue(queueMax);
@@ -188,7 +190,9 @@ export function createTurns({ memory, slots, logBytes, queueMax, ...rooms }: Tur
     running.add({ owner, sessionId, key, live: log, cancel: place.cancel });
     if (outOfGrace.aborted) place.cancel(outOfGrace.reason);
     log.append({ type: 'turn.started', turn });
-    runTurn({ ...begun, turn, request, log }, context, place.signal, closed.signal)
+    const runIt = () => runTurn({ ...begun, turn, request, log }, context, place.signal, closed.signal);
+    const over = around ? around(turn, runIt) : runIt();
+    over
       .finally(() => {
         // Before anybody is told: who then asks for the turn, or sends the next one, meets what is stored.
         running.remove(turn.id);

@@ -3,6 +3,7 @@
  * clocks here but the one for making a connection.
  */
 
+import { context, propagation } from '@opentelemetry/api';
 import { type Dispatcher, Pool } from 'undici';
 import {
   type Continuation,
@@ -116,7 +117,7 @@ export function createOpenAICompatible(settings: OpenAICompatibleSettings): Prov
       const request = pool.request({
         method: 'POST',
         path,
-        headers: prompt.stream ? headers.stream : headers.whole,
+        headers: inTrace(prompt.stream ? headers.stream : headers.whole),
         body: JSON.stringify(chatRequest(prompt, continuation)),
         signal,
       });
@@ -140,6 +141,13 @@ function requestHeaders({ apiKey, headers }: OpenAICompatibleSettings) {
     stream: { accept: 'text/event-stream', ...given },
     whole: { accept: 'application/json', ...given },
   };
+}
+
+/** With the trace that goes on in the active context, if one does, for the provider to be part of. */
+function inTrace(headers: Readonly<Record<string, string>>): Record<string, string> {
+  const traced = { ...headers };
+  propagation.inject(context.active(), traced);
+  return traced;
 }
 
 /** Keys may also stand in headers, as Azure wants them. */
