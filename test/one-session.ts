@@ -22,7 +22,7 @@ import { openStore } from '../src/stores/open-store.ts';
 import type { Store } from '../src/stores/store.ts';
 import type { LiveTurn, NumberedEvent } from '../src/turns/live-turn.ts';
 import type { TurnRequest } from '../src/turns/run-turn.ts';
-import { createTurns, type Turns } from '../src/turns/turns.ts';
+import { createTurns, type Turns, type TurnsOptions } from '../src/turns/turns.ts';
 
 export const OWNER = 'owner';
 
@@ -52,6 +52,7 @@ interface SomeOptions {
   store?: Store;
   queueMax?: number;
   logBytes?: number;
+  around?: NonNullable<TurnsOptions['around']>;
 }
 
 export async function openSession(): Promise<OneSession> {

@@ -106,3 +106,12 @@ test('without an endpoint nothing of it is even loaded', async (context) => {
   const exporting = await loaded({ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:9' });
   assert.ok(exporting.has('@opentelemetry/sdk-trace'), 'the test would see it');
 });
+
+test('without an endpoint no trace is passed on', async (context) => {
+  const { url, double, parley } = await startTracedParley(context, { OTEL_EXPORTER_OTLP_ENDPOINT: '' });
+  const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
+  assert.equal((await send(url, await newSession(url), 'Hello', {}, { traceparent })).status, 200);
+  assert.equal(double.last.headers['traceparent'], undefined);
+  await parley.stop();
+  assert.ok(parley.logLines().every((line) => !('trace_id' in line)));
+});
