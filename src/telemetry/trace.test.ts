@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { globSync, readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import type { DestinationStream } from 'pino';
 import { recordSpans } from '../../test/span-recorder.ts';
@@ -37,5 +38,23 @@ describe('the log', () => {
       lines.map((line) => JSON.parse(line)['trace_id']),
       [undefined, traceId],
     );
+  });
+});
+
+describe('docs/tracing.md', () => {
+  it('names every attribute and no other', () => {
+    const named = (text: string, quote: string) => {
+      const names = text.matchAll(
+        new RegExp(`${quote}((?:gen_ai|http|parley|service|error)\\.[a-z_.]+)${quote}`, 'g'),
+      );
+      return [...names].map(([, name]) => name);
+    };
+    const sources = globSync(`${import.meta.dirname}/{trace-*,failed-span}.ts`, {
+      exclude: ['**/*.test.ts'],
+    });
+    const made = sources.flatMap((path) => named(readFileSync(path, 'utf8'), "'"));
+    const documented = named(readFileSync(new URL('../../docs/tracing.md', import.meta.url), 'utf8'), '`');
+    assert.ok(made.length > 20, 'the test looks in the wrong place');
+    assert.deepEqual(new Set(documented), new Set(made));
   });
 });
