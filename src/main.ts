@@ -69,7 +69,7 @@ export async function startParley(config: Config, log: Logger): Promise<Parley> 
   try {
     const tracing = await openTracing(config, log);
     // Last of all: what closing does in between is in traces as well.
-    phases.unshift({ name: 'traces', close: () => tracing.close() });
+    if (tracing !== NO_TRACING) phases.unshift({ name: 'traces', close: () => tracing.close() });
     const opened = await openStore(config.databaseUrl, log);
     phases.unshift({ name: 'store', close: () => opened.close() });
     const { code, message } = new AppError('server_restarted');

@@ -76,6 +76,7 @@ test('a collector that is not there keeps nothing from working', async (context)
   assert.equal((await send(url, sessionId, 'Hello')).status, 200);
   assert.equal(await parley.stop(), 0);
   assert.equal(parley.logLines().filter(({ msg }) => msg === LOST).length, 1);
+  assert.equal(parley.logLines().findLast(({ msg }) => msg === 'closed')?.['name'], 'traces');
 });
 
 test('without what sends traces the start says what to install', async (context) => {
