@@ -121,6 +121,7 @@ test('every request is a trace of its own, named by the pattern of its route', a
   await call(url, 'GET', '/sessions?metadata[a]=b');
   await call(url, 'GET', '/no/such/path');
   await call(url, 'POST', '/sessions', { nonsense: true });
+  await call(url, 'GET', '/sessions/%');
   const all = await spans();
   assert.deepEqual(
     all
@@ -136,9 +137,10 @@ test('every request is a trace of its own, named by the pattern of its route', a
       ['GET /sessions', 0, 200, undefined],
       ['GET', 0, 404, 'route_not_found'],
       ['POST /sessions', 0, 400, 'invalid_request'],
+      ['GET', 0, 400, 'invalid_request'],
     ],
   );
-  assert.equal(new Set(all.filter(({ kind }) => kind === SERVER).map(({ traceId }) => traceId)).size, 4);
+  assert.equal(new Set(all.filter(({ kind }) => kind === SERVER).map(({ traceId }) => traceId)).size, 5);
 });
 
 test('a turn that fails says why by its code, in its own span and in that of the request', async (context) => {
