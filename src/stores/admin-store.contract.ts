@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
 import { type ApiKey, type BypassEntry, type Client, NO_LIMITS } from '../conversation/client.ts';
 import { newId } from '../conversation/id.ts';
+import type { StoppedProvider } from '../conversation/stopped-provider.ts';
 import type { OpenedStore } from './admin-store.ts';
 import { everybodyTests } from './admin-store-everybody.contract.ts';
 import { type Sentence, sampleEntry } from './admin-store-samples.contract.ts';
@@ -30,6 +31,10 @@ export function sampleApiKey(change: Partial<ApiKey> = {}): ApiKey {
 
 export function sampleBypass(change: Partial<BypassEntry> = {}): BypassEntry {
   return { network: '10.0.0.0/8', note: null, createdAt: 1000, expiresAt: null, ...change };
+}
+
+export function sampleStoppedProvider(change: Partial<StoppedProvider> = {}): StoppedProvider {
+  return { provider: 'openai', note: 'Über "limits"', stoppedAt: 1000, ...change };
 }
 
 const ALL = { limit: 100, after: null, order: 'asc' } as const;
@@ -169,16 +174,34 @@ const otherTests: Sentence[] = [
     },
   ],
   [
+    'providers that are out of service are kept once each, and listed by name',
+    async (store) => {
+      const [late, early] = [sampleStoppedProvider({ provider: 'openrouter' }), sampleStoppedProvider()];
+      await store.saveStoppedProvider(late, sampleEntry());
+      await store.saveStoppedProvider(early, sampleEntry());
+      const replaced = sampleStoppedProvider({ note: null, stoppedAt: 2000 });
+      await store.saveStoppedProvider(replaced, sampleEntry());
+      assert.deepEqual(await store.listStoppedProviders(), [replaced, late]);
+      assert.equal(await store.deleteStoppedProvider('openrouter', sampleEntry()), true);
+      assert.equal(await store.deleteStoppedProvider('openrouter', sampleEntry()), false);
+      assert.deepEqual(await store.listStoppedProviders(), [replaced]);
+      assert.equal((await store.listAudit(ALL)).data.length, 4);
+    },
+  ],
+  [
     'every change has its entry in the log, which is read newest first or oldest first, page by page',
     async (store) => {
       const client = sampleClient();
-      const entries = Array.from({ length: 5 }, (_, index) => sampleEntry({ at: 9000 - index }));
-      const [first, second, third, fourth, fifth] = entries;
+      const entries = Array.from({ length: 8 }, (_, index) => sampleEntry({ at: 9000 - index }));
+      const [first, second, third, fourth, fifth, sixth, seventh, eighth] = entries;
       await store.saveClient(client, first!);
       await store.saveKeys([sampleApiKey()], second!);
       await store.saveBypass(sampleBypass(), third!);
       await store.deleteBypass(sampleBypass().network, fourth!);
       await store.deleteClient(client.id, 5000, fifth!);
+      await store.saveStoppedProvider(sampleStoppedProvider(), sixth!);
+      await store.deleteStoppedProvider(sampleStoppedProvider().provider, seventh!);
+      await store.saveAudit(eighth!);
       assert.deepEqual((await store.listAudit(ALL)).data, entries);
       const read = (after: string | null) => store.listAudit({ limit: 2, after, order: 'desc' });
       assert.deepEqual(await allPages(read, ({ id }) => id), entries.toReversed());
@@ -193,6 +216,7 @@ const otherTests: Sentence[] = [
       const key = sampleApiKey({ clientId: client.id });
       await store.saveKeys([key], sampleEntry());
       await store.saveBypass(sampleBypass(), sampleEntry());
+      await store.saveStoppedProvider(sampleStoppedProvider(), sampleEntry());
       // The entry's id is taken. A change that comes at the same time is none the worse for it.
       const another = sampleBypass({ network: '::1' });
       const outcomes = await Promise.allSettled([
@@ -201,14 +225,18 @@ const otherTests: Sentence[] = [
         store.saveKeys([sampleApiKey()], entry),
         store.saveBypass(sampleBypass({ note: 'Other' }), entry),
         store.deleteBypass(sampleBypass().network, entry),
+        store.saveStoppedProvider(sampleStoppedProvider({ note: 'Other' }), entry),
+        store.deleteStoppedProvider(sampleStoppedProvider().provider, entry),
+        store.saveAudit(entry),
         store.saveBypass(another, sampleEntry()),
       ]);
       const rejected = outcomes.map(({ status }) => status === 'rejected');
-      assert.deepEqual(rejected, [true, true, true, true, true, false]);
+      assert.deepEqual(rejected, [...Array.from({ length: 8 }, () => true), false]);
       assert.deepEqual((await store.listClients(ALL)).data, [client]);
       assert.deepEqual(await store.listKeys(), [key]);
       assert.deepEqual(await store.listBypass(), [sampleBypass(), another]);
-      assert.equal((await store.listAudit(ALL)).data.length, 4);
+      assert.deepEqual(await store.listStoppedProviders(), [sampleStoppedProvider()]);
+      assert.equal((await store.listAudit(ALL)).data.length, 5);
     },
   ],
 ];

@@ -1,6 +1,7 @@
 /**
- * What operators keep: clients, their keys, the addresses that are not limited, what clients have used, and the log of
- * every change; and what operators see of everybody's sessions and turns. It lies in the same database as the store (store.ts), and the same rules hold: it makes no ids and no
+ * What operators keep: clients, their keys, the addresses that are not limited, the providers that are out of service,
+ * what clients have used, and the log of every change; and what operators see of everybody's sessions and turns. It
+ * lies in the same database as the store (store.ts), and the same rules hold: it makes no ids and no
  * times, a promise resolves when the effect is durable, each call is atomic, and it rejects with
  * `AppError('store_unavailable')` when the engine cannot be reached or written to; then nothing of the call has
  * happened, or all of it has. `admin-store.contract.ts` runs against every implementation.
@@ -12,6 +13,7 @@
 import type { ApiKey, AuditEntry, BypassEntry, Client } from '../conversation/client.ts';
 import type { Page, PageRequest, SearchedPage } from '../conversation/page.ts';
 import type { Session } from '../conversation/session.ts';
+import type { StoppedProvider } from '../conversation/stopped-provider.ts';
 import type { TurnFilter, TurnSummary } from '../conversation/turn-summary.ts';
 import type { UsagePlace, UsageSum, UsageTotal } from '../conversation/usage-count.ts';
 import type { Store } from './store.ts';
@@ -61,6 +63,17 @@ export interface AdminStore {
   /** All of them by network, expired ones included. */
   listBypass(): Promise<BypassEntry[]>;
 
+  // Providers that are out of service
+
+  /** Adds the provider, in the place of what was said of it before. */
+  saveStoppedProvider(stopped: StoppedProvider, entry: AuditEntry): Promise<void>;
+
+  /** False, and no entry, if the provider was not there. */
+  deleteStoppedProvider(provider: string, entry: AuditEntry): Promise<boolean>;
+
+  /** All of them by name, whether or not there is such a provider. */
+  listStoppedProviders(): Promise<StoppedProvider[]>;
+
   // Sessions and turns, whoever they belong to
 
   /**
@@ -107,6 +120,9 @@ export interface AdminStore {
   readUsage(query: UsageQuery): Promise<Page<UsageSum>>;
 
   // The log
+
+  /** Writes the entry of a change to what is kept nowhere, such as a target's breaker. Called before that change. */
+  saveAudit(entry: AuditEntry): Promise<void>;
 
   /** By id, the order of the changes: `desc` is newest first. `after` need not name an entry that is there. */
   listAudit(page: PageRequest): Promise<Page<AuditEntry>>;

@@ -2,7 +2,13 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { describeAdminStore, sampleApiKey, sampleBypass, sampleClient } from './admin-store.contract.ts';
+import {
+  describeAdminStore,
+  sampleApiKey,
+  sampleBypass,
+  sampleClient,
+  sampleStoppedProvider,
+} from './admin-store.contract.ts';
 import { sampleEntry } from './admin-store-samples.contract.ts';
 import { sampleTotal } from './admin-store-usage.contract.ts';
 import { openMemoryStore, openSqliteStore } from './sqlite.ts';
@@ -19,10 +25,11 @@ test('what operators keep is there after closing and opening again', async (cont
   const first = openSqliteStore(location);
   const [client, bypass] = [sampleClient(), sampleBypass()];
   const key = sampleApiKey({ clientId: client.id });
-  const entries = [sampleEntry(), sampleEntry(), sampleEntry()] as const;
+  const entries = [sampleEntry(), sampleEntry(), sampleEntry(), sampleEntry()] as const;
   await first.admin.saveClient(client, entries[0]);
   await first.admin.saveKeys([key], entries[1]);
   await first.admin.saveBypass(bypass, entries[2]);
+  await first.admin.saveStoppedProvider(sampleStoppedProvider(), entries[3]);
   await first.admin.noteKeyUses(new Map([[key.id, 5000]]));
   await first.admin.saveUsage([sampleTotal()]);
   await first.close();
@@ -35,6 +42,7 @@ test('what operators keep is there after closing and opening again', async (cont
   assert.deepEqual((await admin.listClients(page)).data, [client]);
   assert.deepEqual(await admin.listKeys(), [{ ...key, lastUsedAt: 5000 }]);
   assert.deepEqual(await admin.listBypass(), [bypass]);
+  assert.deepEqual(await admin.listStoppedProviders(), [sampleStoppedProvider()]);
   assert.deepEqual((await admin.listAudit(page)).data, entries);
   const day = { from: '2026-11-25', to: '2026-11-25', owner: null, by: [], limit: 1 };
   assert.equal((await admin.readUsage(day)).data[0]?.inputTokens, sampleTotal().inputTokens);

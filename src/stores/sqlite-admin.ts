@@ -5,6 +5,7 @@
 
 import type { ApiKey, AuditEntry, BypassEntry, Client } from '../conversation/client.ts';
 import type { Page, PageRequest } from '../conversation/page.ts';
+import type { StoppedProvider } from '../conversation/stopped-provider.ts';
 import type { AdminStore } from './admin-store.ts';
 import type { Database, Value } from './sqlite-database.ts';
 import { createSqliteEverybody } from './sqlite-everybody.ts';
@@ -34,12 +35,14 @@ type KeyRow = [
   lastUsedAt: number | null,
 ];
 type BypassRow = [network: string, note: string | null, createdAt: number, expiresAt: number | null];
+type StoppedProviderRow = [provider: string, note: string | null, stoppedAt: number];
 type AuditRow = [id: string, at: number, action: string, subject: string, details: string];
 
 const CLIENT_COLUMNS =
   'id, name, rps, burst, concurrent_turns, tokens_per_minute, tokens_per_day, created_at, updated_at';
 const KEY_COLUMNS = 'id, client, prefix, hash, note, created_at, expires_at, revoked_at, last_used_at';
 const BYPASS_COLUMNS = 'network, note, created_at, expires_at';
+const STOPPED_PROVIDER_COLUMNS = 'provider, note, stopped_at';
 const AUDIT_COLUMNS = 'id, at, action, subject, details';
 
 /**
@@ -75,6 +78,13 @@ export function createSqliteAdmin(
   const putBypass = database.prepare(`INSERT OR REPLACE INTO bypass (${BYPASS_COLUMNS}) VALUES (?, ?, ?, ?)`);
   const removeBypass = database.prepare('DELETE FROM bypass WHERE network = ?');
   const allBypass = database.prepare<BypassRow>(`SELECT ${BYPASS_COLUMNS} FROM bypass ORDER BY network`);
+  const putStopped = database.prepare(
+    `INSERT OR REPLACE INTO stopped_providers (${STOPPED_PROVIDER_COLUMNS}) VALUES (?, ?, ?)`,
+  );
+  const removeStopped = database.prepare('DELETE FROM stopped_providers WHERE provider = ?');
+  const allStopped = database.prepare<StoppedProviderRow>(
+    `SELECT ${STOPPED_PROVIDER_COLUMNS} FROM stopped_providers ORDER BY provider`,
+  );
   const addAudit = database.prepare(`INSERT INTO audit_log (${AUDIT_COLUMNS}) VALUES (?, ?, ?, ?, ?)`);
   const pageOfClients = createPages<ClientRow>(database, 'clients', CLIENT_COLUMNS);
   const pageOfAudit = createPages<AuditRow>(database, 'audit_log', AUDIT_COLUMNS);
@@ -97,6 +107,11 @@ export function createSqliteAdmin(
     findTurn: (turnId) => commits.read(() => everybody.turn(turnId)),
     saveUsage: (totals) => commits.write(() => usage.save(totals)),
     readUsage: usage.read,
+    saveStoppedProvider: ({ provider, note, stoppedAt }, entry) =>
+      change(entry, () => void putStopped.run(provider, note, stoppedAt)),
+    deleteStoppedProvider: (provider, entry) => change(entry, () => removeStopped.run(provider).changes > 0),
+    listStoppedProviders: () => commits.read(() => allStopped.all().map(toStoppedProvider)),
+    saveAudit: (entry) => change(entry, () => undefined),
     listAudit: (page) => commits.read(() => mapped(pageOfAudit(page), toAudit)),
   };
 
@@ -175,6 +190,10 @@ function toKey(row: KeyRow): ApiKey {
 
 function toBypass([network, note, createdAt, expiresAt]: BypassRow): BypassEntry {
   return { network, note, createdAt, expiresAt };
+}
+
+function toStoppedProvider([provider, note, stoppedAt]: StoppedProviderRow): StoppedProvider {
+  return { provider, note, stoppedAt };
 }
 
 function toAudit([id, at, action, subject, details]: AuditRow): AuditEntry {

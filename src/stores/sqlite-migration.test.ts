@@ -171,7 +171,8 @@ test('a database of version 4 keeps its clients, and counts what they use', asyn
 /** What operators keep is there, empty, and can be written to. */
 async function assertAdministered({ admin }: OpenedStore): Promise<void> {
   const page = { limit: 9, after: null, order: 'asc' } as const;
-  assert.deepEqual([await admin.listKeys(), await admin.listBypass()], [[], []]);
+  const kept = [await admin.listKeys(), await admin.listBypass(), await admin.listStoppedProviders()];
+  assert.deepEqual(kept, [[], [], []]);
   const client = sampleClient();
   await admin.saveClient(client, sampleEntry());
   assert.deepEqual(await admin.listClients(page), { data: [client], hasMore: false });

@@ -190,7 +190,16 @@ const FIFTH = `
   ) STRICT, WITHOUT ROWID;
 `;
 
-const migrations: readonly string[] = [FIRST, SECOND, THIRD, FOURTH, FIFTH];
+/** Providers that operators have taken out of service. */
+const SIXTH = `
+  CREATE TABLE stopped_providers (
+    provider TEXT NOT NULL PRIMARY KEY,
+    note TEXT,
+    stopped_at INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+`;
+
+const migrations: readonly string[] = [FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH];
 
 /** The version that this program writes. */
 export const SCHEMA_VERSION = migrations.length;
