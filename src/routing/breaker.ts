@@ -36,6 +36,12 @@ export interface Breakers {
   of(target: ServedBy): Breaker;
   /** The targets that were looked up, in the order of their last use. */
   states(): TargetState[];
+  /**
+   * Forgets what speaks against the targets of a provider, or against the one with that model (null = all that were
+   * looked up). Attempts that have begun before say nothing any more, the trial of one that was left out included;
+   * only that a target asks to be left alone still holds, as it speaks of now.
+   */
+  reset(provider: string, model: string | null): void;
 }
 
 /** So many failures in a row are no accident. */
@@ -59,8 +65,8 @@ export function createBreakers(
   onChange: (state: TargetState) => void,
   now: () => number = Date.now,
 ): Breakers {
-  const breakers = new Map<string, { breaker: Breaker; state: () => TargetState }>();
-  return { of, states: () => [...breakers.values()].map(({ state }) => state()) };
+  const breakers = new Map<string, KeptBreaker>();
+  return { of, states: () => [...breakers.values()].map(({ state }) => state()), reset };
 
   function of(target: ServedBy): Breaker {
     const key = `${target.provider}\n${target.model}`;
@@ -74,23 +80,36 @@ export function createBreakers(
     }
     return known.breaker;
   }
+
+  function reset(provider: string, model: string | null): void {
+    for (const kept of breakers.values()) {
+      const target = kept.state();
+      if (target.provider === provider && (model === null || target.model === model)) kept.reset();
+    }
+  }
+}
+
+interface KeptBreaker {
+  breaker: Breaker;
+  state(): TargetState;
+  reset(): void;
 }
 
 function createBreaker(
   { provider, model }: ServedBy,
   onChange: (state: TargetState) => void,
   now: () => number,
-): { breaker: Breaker; state: () => TargetState } {
+): KeptBreaker {
   let state: TargetState['state'] = 'closed';
   let since = now();
   let until: number | null = null;
   let openMilliseconds = FIRST_OPEN_MILLISECONDS;
   let inARow = 0;
-  /** How often it was left out: an attempt begun under another number is one of before. */
+  /** How often it was left out or reset: an attempt begun under another number is one of before. */
   let openings = 0;
   let recent = { since, attempts: 0, failures: 0 };
   const breaker: Breaker = { waitMilliseconds, isHealthy, isOpen, begin };
-  return { breaker, state: shown };
+  return { breaker, state: shown, reset };
 
   function waitMilliseconds(): number {
     // Nobody knows how long the trial takes; if it fails, it is at least this long.
@@ -164,6 +183,14 @@ function createBreaker(
   function open(): void {
     openings += 1;
     change('open', now() + openMilliseconds);
+  }
+
+  function reset(): void {
+    openings += 1;
+    inARow = 0;
+    recent = { since: now(), attempts: 0, failures: 0 };
+    openMilliseconds = FIRST_OPEN_MILLISECONDS;
+    if (state !== 'closed') change('closed', null);
   }
 
   function isTooMuch(): boolean {
