@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { loadTexts } from '../../test/load-texts.ts';
-import { describeConfig } from './describe-config.ts';
+import { type DescribedConfig, describeConfig } from './describe-config.ts';
 import { settingNames } from './schema.ts';
 
 const env = {
@@ -20,23 +20,42 @@ providers:
 routes:
   fast: [{provider: local, model: m, weight: 1}]`;
 
+function valueOf({ settings }: DescribedConfig, name: string): unknown {
+  return settings[name]?.value;
+}
+
 it('shows every setting under its name', () => {
   const described = describeConfig(loadTexts({}));
-  assert.deepEqual(Object.keys(described), [...settingNames, 'providers', 'routes']);
-  assert.equal(described['PORT'], 8000);
-  assert.equal(described['OPENAI_API_KEY'], null);
-  assert.equal(described['OPENAI_BASE_URL'], 'https://api.openai.com/v1');
-  assert.equal(described['DATABASE_URL'], 'sqlite:data/parley.db');
+  assert.deepEqual(Object.keys(described.settings), [...settingNames]);
+  assert.equal(valueOf(described, 'PORT'), 8000);
+  assert.equal(valueOf(described, 'OPENAI_API_KEY'), null);
+  assert.equal(valueOf(described, 'OPENAI_BASE_URL'), 'https://api.openai.com/v1');
+  assert.equal(valueOf(described, 'DATABASE_URL'), 'sqlite:data/parley.db');
+});
+
+it('says where each value came from', () => {
+  const { settings } = describeConfig(
+    loadTexts({
+      env: { PORT: '1234', MEMORY_MAX: '' },
+      dotenv: 'PORT=1\nADMIN_TOKEN=hunter2',
+      yaml: 'port: 2\nmemory_max: 3\nrate_rps: 4',
+    }),
+  );
+  const sources = ['PORT', 'ADMIN_TOKEN', 'MEMORY_MAX', 'RATE_RPS', 'RATE_BURST', 'APP_CONFIG_FILE'].map(
+    (name) => settings[name]?.source,
+  );
+  const expected = ['environment', '.env', 'parley.yaml', 'parley.yaml', 'default', 'environment'];
+  assert.deepEqual(sources, expected);
 });
 
 it('shows no secret', () => {
   const described = describeConfig(loadTexts({ env, yaml }));
   assert.doesNotMatch(JSON.stringify(described), /hunter2/);
-  assert.equal(described['OPENAI_API_KEY'], '***');
-  assert.equal(described['OPENAI_BASE_URL'], 'https://parley:***@proxy.example/v1');
-  assert.equal(described['OPENROUTER_BASE_URL'], 'https://***@proxy.example/v1');
+  assert.equal(valueOf(described, 'OPENAI_API_KEY'), '***');
+  assert.equal(valueOf(described, 'OPENAI_BASE_URL'), 'https://parley:***@proxy.example/v1');
+  assert.equal(valueOf(described, 'OPENROUTER_BASE_URL'), 'https://***@proxy.example/v1');
   const none = { model: null, models: [], context_tokens: null, continue: 'none' };
-  assert.deepEqual(described['providers'], [
+  assert.deepEqual(described.providers, [
     {
       ...none,
       name: 'local',
@@ -46,7 +65,7 @@ it('shows no secret', () => {
     },
     { ...none, name: 'open', base_url: 'http://h/v1', api_key: null, headers: {} },
   ]);
-  assert.deepEqual(described['routes'], {
+  assert.deepEqual(described.routes, {
     fast: [{ provider: 'local', model: 'm', weight: 1, context_tokens: null }],
   });
 });

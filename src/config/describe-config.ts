@@ -5,15 +5,22 @@ import type { Disclosure } from './setting.ts';
 
 const CONCEALED = '***';
 
+export interface DescribedConfig {
+  /** Every setting under its own name, and where its value came from. */
+  settings: Record<string, { value: unknown; source: string }>;
+  /** Those of the YAML file. */
+  providers: Record<string, unknown>[];
+  routes: Record<string, Record<string, unknown>[]>;
+}
+
 /**
- * Every setting under its own name. Secrets and the values of headers are `***`, URLs have their passwords
- * blanked; what is not set is null.
+ * Secrets and the values of headers are `***`, URLs have their passwords blanked; what is not set is null.
  */
-export function describeConfig(config: Config): Record<string, unknown> {
-  const values: [string, unknown][] = settingNames.map((name) => [
-    name,
-    shown(config[configKey(name)], settings[name].disclosure),
-  ]);
+export function describeConfig(config: Config): DescribedConfig {
+  const values = settingNames.map((name) => {
+    const value = shown(config[configKey(name)], settings[name].disclosure);
+    return [name, { value, source: config.sources[name] }] as const;
+  });
   const providers = config.providers.map((provider) => ({
     name: provider.name,
     base_url: shown(provider.baseUrl, 'without-password'),
@@ -24,13 +31,13 @@ export function describeConfig(config: Config): Record<string, unknown> {
     context_tokens: provider.contextTokens,
     continue: provider.continuation,
   }));
-  const routes = config.routes.map(({ name, targets }) => [
-    name,
-    targets.map(({ provider, model, weight, contextTokens }) => {
+  const routes = config.routes.map(({ name, targets }) => {
+    const shownTargets = targets.map(({ provider, model, weight, contextTokens }) => {
       return { provider, model, weight, context_tokens: contextTokens };
-    }),
-  ]);
-  return { ...Object.fromEntries(values), providers, routes: Object.fromEntries(routes) };
+    });
+    return [name, shownTargets] as const;
+  });
+  return { settings: Object.fromEntries(values), providers, routes: Object.fromEntries(routes) };
 }
 
 function shown(value: unknown, disclosure: Disclosure): unknown {

@@ -52,7 +52,13 @@ export function loadConfig({ env, directory, readFile = readText }: ConfigSource
     providers: list.providers,
     routes,
     providerNames: names,
+    sources: sourcesOf(origins),
   });
+}
+
+function sourcesOf(origins: Origins): Config['sources'] {
+  const sources = settingNames.map((name) => [name, origins.get(name) ?? 'default'] as const);
+  return Object.fromEntries(sources) as Config['sources'];
 }
 
 function readText(path: string): string {

@@ -320,6 +320,8 @@ export interface Config extends SettingValues {
   readonly routes: readonly RouteConfig[];
   /** All providers to be made, in the order of choice: `openai`, `openrouter`, the YAML's, `demo`. Never empty. */
   readonly providerNames: readonly string[];
+  /** Where the value of each setting came from: `environment`, `.env`, the path of the YAML file, or `default`. */
+  readonly sources: Readonly<Record<SettingName, string>>;
 }
 
 /** The name of a setting in `Config`: `MEMORY_MAX` is `memoryMax`. */
