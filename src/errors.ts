@@ -60,6 +60,7 @@ export const errorCatalogue = {
   turn_superseded: entry(500, 'The server lost its claim on the session before the turn was finished.', true),
   provider_error: entry(502, 'No provider could answer.', true),
   admin_disabled: entry(503, 'There is no administration: the server has no ADMIN_TOKEN.'),
+  provider_out_of_service: entry(503, 'Every provider that could answer was taken out of service.', true),
   server_shutting_down: entry(503, 'The server is shutting down.', true),
   store_unavailable: entry(503, 'The store cannot be reached or written to at the moment.', true),
   provider_timeout: entry(504, 'No provider answered in time.', true),

@@ -9,15 +9,17 @@ import type { Logger } from 'pino';
 import { createBypass } from './clients/bypass.ts';
 import { createDirectory } from './clients/directory.ts';
 import { createOwnedSessions } from './clients/owned-sessions.ts';
+import { createProviderOperations } from './clients/provider-operations.ts';
 import { createUsageLedger } from './clients/usage-ledger.ts';
 import { closeInPhases, type Phase } from './close-in-phases.ts';
+import { describeConfig } from './config/describe-config.ts';
 import type { RouteConfig } from './config/route-list.ts';
 import type { Config } from './config/schema.ts';
-import type { Session } from './conversation/session.ts';
 import type { TargetState } from './conversation/target-state.ts';
 import { AppError } from './errors.ts';
 import { createApp } from './http/app.ts';
 import { createGate } from './http/gate.ts';
+import { currentRequestId } from './http/request-scope.ts';
 import type { App, Rooms } from './http/rooms.ts';
 import { createAllowlist } from './limits/allowlist.ts';
 import { createInProcessLimiter } from './limits/in-process.ts';
@@ -35,8 +37,9 @@ import { createSessions } from './sessions/sessions.ts';
 import { createSweeper } from './sessions/sweeper.ts';
 import type { OpenedStore } from './stores/admin-store.ts';
 import { openStore } from './stores/open-store.ts';
-import { logTargetState, logTurn } from './telemetry/log.ts';
+import { logAudit, logTargetState, logTurn } from './telemetry/log.ts';
 import { createMetrics, type Metrics } from './telemetry/metrics.ts';
+import { observeChanges } from './telemetry/observe-changes.ts';
 import { observeStore } from './telemetry/observe-store.ts';
 import { NO_TRACING, type Tracing } from './telemetry/trace.ts';
 import { startTracing } from './telemetry/trace-export.ts';
@@ -86,18 +89,25 @@ export async function startParley(config: Config, log: Logger): Promise<Parley> 
           models: configuredModels(config, providers),
           runningTurns: () => turns.running(),
           targets: () => knownTargets(breakers, providers),
+          providers: () =>
+            providers.all.map(({ name }) => ({ name, inService: operations.isInService(name) })),
         })
       : null;
     phases.unshift({ name: 'metrics', close: async () => metrics?.close() });
-    const store = observed(opened, metrics, tracing);
+    const store = observed(opened, { metrics, tracing, log });
     const breakers = createBreakers((state) => {
       logTargetState(log, state);
       metrics?.targetState(state);
     });
+    const operations = await createProviderOperations({ adminStore: store.admin, breakers });
+    for (const { provider, note } of operations.allStopped()) {
+      log.warn({ provider, note }, 'out of service until an operator puts it back');
+    }
     const targets = createTargetSelection({
       providers,
       fallbacks: config.fallbackProviders,
       routes: config.routes,
+      isInService: operations.isInService,
       isHealthy: (target) => breakers.of(target).isHealthy(),
       random: Math.random,
     });
@@ -107,7 +117,7 @@ export async function startParley(config: Config, log: Logger): Promise<Parley> 
       store,
       memory,
       checkProviders: targets.check,
-      modelOf: (session: Session) => targets.select({ provider: null, model: null }, session)[0].model,
+      modelOf: targets.modelOf,
     });
     const sweeper = createSweeper({
       store,
@@ -188,11 +198,25 @@ export async function startParley(config: Config, log: Logger): Promise<Parley> 
       },
       corsOrigins: config.corsOrigins,
       adminApart: config.adminPort !== null,
-      admin: { directory, bypass, ownedSessions, sessions, adminStore: store.admin },
+      admin: {
+        directory,
+        bypass,
+        ownedSessions,
+        sessions,
+        operations,
+        providers,
+        targets: () => knownTargets(breakers, providers),
+        configuration: describeConfig(config),
+        adminStore: store.admin,
+      },
       sessions,
       turns,
       providers,
-      readiness: { store: () => store.ping(), targets: () => knownTargets(breakers, providers) },
+      readiness: {
+        store: () => store.ping(),
+        targets: () => knownTargets(breakers, providers),
+        isInService: operations.isInService,
+      },
       routes: config.routes.map(routeView(providers)),
       idempotencySeconds: config.idempotencyTtlSeconds,
       metrics,
@@ -237,8 +261,13 @@ async function openTracing(config: Config, log: Logger): Promise<Tracing> {
   return startTracing(options, log);
 }
 
-function observed(store: OpenedStore, metrics: Metrics | null, tracing: Tracing): OpenedStore {
-  const traced: OpenedStore = tracing.store({ ...store, admin: tracing.store(store.admin) });
+/** The same store, whose calls are timed and traced, and whose changes by operators each have a line in the log. */
+function observed(
+  store: OpenedStore,
+  { metrics, tracing, log }: { metrics: Metrics | null; tracing: Tracing; log: Logger },
+): OpenedStore {
+  const logged = observeChanges(store.admin, (entry) => logAudit(log, entry, currentRequestId()));
+  const traced: OpenedStore = tracing.store({ ...store, admin: tracing.store(logged) });
   if (metrics === null) return traced;
   const { storeCall } = metrics;
   return { ...observeStore(traced, storeCall), admin: observeStore(traced.admin, storeCall) };

@@ -88,6 +88,7 @@ export async function openSession(): Promise<OneSession> {
         providers,
         fallbacks: providers.all.slice(1).map(({ name }) => name),
         routes: [],
+        isInService: () => true,
         isHealthy: () => true,
         random: () => 0,
       }),

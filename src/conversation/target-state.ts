@@ -4,7 +4,7 @@ export interface TargetState {
   provider: string;
   model: string;
   /**
-   * - `closed`: in service.
+   * - `closed`: nothing speaks against it.
    * - `resting`: it asked to be left alone until `until`.
    * - `open`: it failed too often and is left out until `until`.
    * - `half_open`: one request is trying whether it is back.

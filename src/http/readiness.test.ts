@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, it, mock } from 'node:test';
 import type { TargetState } from '../conversation/target-state.ts';
 import { AppError } from '../errors.ts';
 import { checkReadiness } from './readiness.ts';
+import type { Readiness } from './rooms.ts';
 
 const NOW = 1_000_000;
 
@@ -13,12 +14,18 @@ function target(change: Partial<TargetState>): TargetState {
 const open = target({ state: 'open', until: NOW + 1 });
 const works = async () => undefined;
 
+/** Of a server whose providers are `p` and `q`, all in service unless it is said. */
+function check(some: Partial<Readiness>) {
+  const usual: Readiness = { store: works, targets: () => [], isInService: () => true };
+  return checkReadiness({ ...usual, ...some }, [{ name: 'p' }, { name: 'q' }]);
+}
+
 describe('readiness', () => {
   beforeEach(() => mock.timers.enable({ apis: ['Date', 'setTimeout'], now: NOW }));
   afterEach(() => mock.timers.reset());
 
   it('is there when the store answers and nothing was asked yet', async () => {
-    assert.deepEqual(await checkReadiness({ store: works, targets: () => [] }), {
+    assert.deepEqual(await check({}), {
       status: 'ready',
       checks: { store: { status: 'ok' }, providers: { status: 'ok', targets: [] } },
     });
@@ -26,14 +33,14 @@ describe('readiness', () => {
 
   it('is not there when the store fails', async () => {
     const store = () => Promise.reject(new AppError('store_unavailable'));
-    const { status, checks } = await checkReadiness({ store, targets: () => [] });
+    const { status, checks } = await check({ store });
     assert.equal(status, 'unavailable');
     assert.deepEqual([checks.store.status, checks.providers.status], ['unavailable', 'ok']);
   });
 
   it('does not wait longer than 100 ms for the store, whatever becomes of its answer', async () => {
     const { promise, reject } = Promise.withResolvers<void>();
-    const checked = checkReadiness({ store: () => promise, targets: () => [] });
+    const checked = check({ store: () => promise });
     let isOver = false;
     void checked.then(() => {
       isOver = true;
@@ -58,17 +65,41 @@ describe('readiness', () => {
       [[open, target({ state: 'open', until: NOW })], 'ok'],
     ];
     for (const [targets, expected] of cases) {
-      const { status, checks } = await checkReadiness({ store: works, targets: () => targets });
+      const { status, checks } = await check({ targets: () => targets });
       assert.equal(checks.providers.status, expected, JSON.stringify(targets));
       assert.equal(status, expected === 'ok' ? 'ready' : 'unavailable');
     }
   });
 
+  it('needs a provider that no operator has taken out of service', async () => {
+    const other = target({ provider: 'q' });
+    const cases: [stopped: string[], TargetState[], 'ok' | 'unavailable'][] = [
+      [['p', 'q'], [], 'unavailable'],
+      [['p', 'q'], [target({}), other], 'unavailable'],
+      // What is left out because it failed does not count where another is stopped.
+      [['q'], [open, other], 'unavailable'],
+      [['p'], [open, other], 'ok'],
+      // Nobody has asked the one that is left, so nothing speaks against it.
+      [['p'], [target({})], 'ok'],
+    ];
+    for (const [stopped, targets, expected] of cases) {
+      const isInService = (provider: string) => !stopped.includes(provider);
+      const { status, checks } = await check({ targets: () => targets, isInService });
+      assert.equal(checks.providers.status, expected, JSON.stringify([stopped, targets]));
+      assert.equal(status, expected === 'ok' ? 'ready' : 'unavailable');
+      assert.deepEqual(
+        checks.providers.targets.map(({ in_service }) => in_service),
+        targets.map(({ provider }) => isInService(provider)),
+      );
+    }
+  });
+
   it('shows how it stands with each target', async () => {
-    const { checks } = await checkReadiness({ store: works, targets: () => [open] });
+    const { checks } = await check({ targets: () => [open] });
     assert.deepEqual(checks.providers.targets, [
       {
         provider: 'p',
+        in_service: true,
         model: 'm',
         state: 'open',
         since: new Date(NOW - 5000).toISOString(),

@@ -1,4 +1,4 @@
-/** Whether the server can do its work: the store answers, and not every target is out of service. */
+/** Whether the server can do its work: the store answers, and not every target or provider is out of service. */
 
 import type { Static } from 'typebox';
 import type { TargetState } from '../conversation/target-state.ts';
@@ -9,12 +9,21 @@ import { targetView } from './views.ts';
 /** A store that needs longer makes every turn wait; a probe must not wait with them. */
 const STORE_MILLISECONDS = 100;
 
-/** Asks the store and looks at the targets; takes no longer than the store is given. */
-export async function checkReadiness({ store, targets }: Readiness): Promise<Static<typeof schemas.Ready>> {
+/**
+ * Asks the store and looks at the targets; takes no longer than the store is given.
+ * @param providers all that are configured
+ */
+export async function checkReadiness(
+  { store, targets, isInService }: Readiness,
+  providers: readonly { name: string }[],
+): Promise<Static<typeof schemas.Ready>> {
   const known = targets();
   const storeStatus = statusOf(await answersInTime(store, STORE_MILLISECONDS));
   const now = Date.now();
-  const providersStatus = statusOf(known.length === 0 || known.some((target) => !isOut(target, now)));
+  const asked = known.filter(({ provider }) => isInService(provider));
+  const isAnyoneThere = providers.some(({ name }) => isInService(name));
+  const isAnyoneWell = asked.length === 0 || asked.some((target) => !isOut(target, now));
+  const providersStatus = statusOf(isAnyoneThere && isAnyoneWell);
   const isReady = storeStatus === 'ok' && providersStatus === 'ok';
   return {
     status: isReady ? 'ready' : 'unavailable',
@@ -22,7 +31,11 @@ export async function checkReadiness({ store, targets }: Readiness): Promise<Sta
       store: { status: storeStatus },
       providers: {
         status: providersStatus,
-        targets: known.map((target) => ({ provider: target.provider, ...targetView(target) })),
+        targets: known.map((target) => ({
+          provider: target.provider,
+          in_service: isInService(target.provider),
+          ...targetView(target),
+        })),
       },
     },
   };

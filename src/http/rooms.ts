@@ -103,6 +103,8 @@ export interface Readiness {
   store(): Promise<void>;
   /** The known targets: those that have been asked, and others that would be. */
   targets(): readonly TargetState[];
+  /** Whether no operator has taken the provider of that name out of service. */
+  isInService(provider: string): boolean;
 }
 
 export interface NamedRoute {

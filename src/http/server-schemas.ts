@@ -7,12 +7,14 @@ export const Target = Type.Object({
   model: Type.String(),
   state: Type.Enum(['closed', 'resting', 'open', 'half_open'], {
     description:
-      '`closed`: in service; `resting`: it asked to be left alone; `open`: it failed too often and is left out; ' +
+      '`closed`: nothing speaks against it; `resting`: it asked to be left alone; `open`: it failed too often and is left out; ' +
       '`half_open`: one request is trying whether it is back',
   }),
   since: Time,
   until: nullable(Time),
 });
+
+const InService = Type.Boolean({ description: 'Whether no operator has stopped the provider' });
 
 const Route = Type.Object({
   name: Type.String(),
@@ -36,6 +38,7 @@ export const ProviderList = Type.Object({
       default_model: nullable(Type.String()),
       models: Type.Array(Type.String()),
       context_tokens: nullable(Type.Integer()),
+      in_service: InService,
       targets: Type.Array(Target, {
         description: 'The models that are known to be asked, and how it stands with each',
       }),
@@ -103,7 +106,9 @@ export const Ready = Type.Object({
     store: Type.Object({ status: CheckStatus }),
     providers: Type.Object({
       status: CheckStatus,
-      targets: Type.Array(Type.Object({ provider: Type.String(), ...Target.properties })),
+      targets: Type.Array(
+        Type.Object({ provider: Type.String(), in_service: InService, ...Target.properties }),
+      ),
     }),
   }),
 });

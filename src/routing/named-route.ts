@@ -30,3 +30,12 @@ export function orderOf<Element extends WeightedTarget>(
   });
   return drawn === undefined ? [...targets] : [drawn, ...targets.filter((target) => target !== drawn)];
 }
+
+/** Whether the target may be the first of the route, and is not there for the others' failing alone. */
+export function mayComeFirst<Element extends WeightedTarget>(
+  { targets }: NamedRoute<Element>,
+  target: Element,
+): boolean {
+  const hasWeights = targets.some(({ weight }) => (weight ?? 0) > 0);
+  return hasWeights ? (target.weight ?? 0) > 0 : target === targets[0];
+}

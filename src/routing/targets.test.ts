@@ -30,6 +30,7 @@ const usual: TargetSelectionOptions = {
   providers,
   fallbacks: [],
   routes: [],
+  isInService: () => true,
   isHealthy: () => true,
   random: () => 0,
 };
@@ -252,6 +253,84 @@ describe('the weights of a route', () => {
     });
     const models = [0, 1].map(() => select({ provider: null, model: 'w' }, nothing)[0].model);
     assert.deepEqual(models, ['three', 'one']);
+  });
+});
+
+describe('providers out of service', () => {
+  const server = { fallbacks: ['openrouter', 'local/llama'] };
+  const without = (...names: string[]) => ({ isInService: (name: string) => !names.includes(name) });
+
+  it('are no targets, and the next one is there in their stead', () => {
+    const rest = ['openrouter:openrouter/auto:fallback', 'local:llama:fallback'];
+    assert.deepEqual(select({}, {}, { ...server, ...without('openai') }), rest);
+    assert.deepEqual(select({ provider: 'openai' }, {}, { ...server, ...without('openai') }), rest);
+    assert.deepEqual(select({}, {}, { ...server, ...without('openrouter') }), [
+      'openai:gpt:default',
+      'local:llama:fallback',
+    ]);
+  });
+
+  it('are not brought back by having served last', () => {
+    const servedBy = { provider: 'openai', model: 'gpt' };
+    const isHealthy = () => true;
+    assert.deepEqual(select({}, { servedBy }, { ...server, isHealthy, ...without('openai', 'openrouter') }), [
+      'local:llama:fallback',
+    ]);
+  });
+
+  it('end a turn that has nobody else, and say who is out', () => {
+    const isOut = (provider: string) => (error: unknown) =>
+      error instanceof AppError &&
+      error.code === 'provider_out_of_service' &&
+      error.details?.['provider'] === provider;
+    assert.throws(() => select({}, {}, without('openai')), isOut('openai'));
+    assert.throws(() => select({ provider: 'local', model: 'm' }, {}, without('local')), isOut('local'));
+    const all = { ...server, ...without('openai', 'openrouter', 'local') };
+    assert.throws(() => select({}, {}, all), isOut('openai'));
+    const routes = [route('fast', ['local', 'llama'], ['local', 'small'])];
+    assert.throws(() => select({ model: 'fast' }, {}, { routes, ...without('local') }), isOut('local'));
+  });
+
+  it('are left out of routes, whose next target is a fallback', () => {
+    const routes = [route('fast', ['local', 'llama'], ['openai', null], ['openai', 'small'])];
+    const rest = ['openai:gpt:fallback', 'openai:small:fallback'];
+    assert.deepEqual(select({ model: 'fast' }, {}, { routes, ...without('local') }), rest);
+    // The one that served last would be first in any case.
+    const servedBy = { provider: 'openai', model: 'small' };
+    assert.deepEqual(select({}, { model: 'fast', servedBy }, { routes, ...without('local') }), [
+      'openai:small:session',
+      'openai:gpt:fallback',
+    ]);
+  });
+
+  it('leave their share to the others of a route with weights', () => {
+    const routes = [
+      route(
+        'w',
+        entry('local', 'one', 2),
+        entry('openai', 'two', 1),
+        entry('openrouter', 'three', 1),
+        entry('openai', 'last', 0),
+      ),
+    ];
+    const first = (drawn: number, ...out: string[]) =>
+      select({ model: 'w' }, {}, { routes, random: () => drawn, ...without(...out) })[0];
+    assert.equal(first(0.4, 'local'), 'openai:two:override');
+    assert.equal(first(0.6, 'local'), 'openrouter:three:override');
+    // The one without a share is there for the others' failing.
+    const bare = [route('w', entry('local', 'one', 2), entry('openai', 'last', 0))];
+    assert.equal(
+      select({ model: 'w' }, {}, { routes: bare, ...without('local') })[0],
+      'openai:last:fallback',
+    );
+  });
+
+  it('still tell which model a session has', () => {
+    const modelOf = (out: string[]) =>
+      createTargetSelection({ ...usual, ...server, ...without(...out) }).modelOf(nothing);
+    assert.equal(modelOf([]), 'gpt');
+    assert.equal(modelOf(['openai']), 'openrouter/auto');
+    assert.equal(modelOf(['openai', 'openrouter', 'local']), 'gpt');
   });
 });
 

@@ -1,13 +1,14 @@
 /**
  * Which targets a turn tries, in which order. The choice is made by the request, else the session, else the
- * server; a model may be written `provider/model`, and may be the name of a route. A session stays with the target
- * that served it last, as long as that is healthy: its prompt is in that target's cache.
+ * server; a model may be written `provider/model`, and may be the name of a route. Targets of a provider that an
+ * operator has taken out of service are none. A session stays with the target that served it last, as long as that is
+ * healthy: its prompt is in that target's cache.
  */
 
 import type { ProviderSource, ServedBy } from '../conversation/turn.ts';
 import { AppError } from '../errors.ts';
 import type { Provider, Providers } from '../providers/provider.ts';
-import { type NamedRoute, orderOf, type WeightedTarget } from './named-route.ts';
+import { mayComeFirst, type NamedRoute, orderOf, type WeightedTarget } from './named-route.ts';
 import type { Target, Targets } from './target.ts';
 
 /** What a request or a session says about who should answer. */
@@ -25,9 +26,14 @@ export interface SessionChoice extends Choice {
 export interface TargetSelection {
   /**
    * Throws `provider_not_found` or `model_required` where the request, the session or the server's own list
-   * names something that cannot be asked.
+   * names something that cannot be asked, `provider_out_of_service` where all that they name is.
    */
   select(request: Choice, session: SessionChoice): Targets;
+  /**
+   * The model that a turn of the session would ask first, or would if it were in service. Throws as `select` does
+   * for what cannot be asked.
+   */
+  modelOf(session: SessionChoice): string;
   /** Checks the names of a request or a session without choosing; throws `provider_not_found`. */
   check(choice: Partial<SessionChoice>): void;
 }
@@ -45,6 +51,8 @@ export interface TargetSelectionOptions {
   /** Names (or `provider/model`) tried where a session has no list of its own. */
   fallbacks: readonly string[];
   routes: readonly NamedRoute<RouteTarget>[];
+  /** Whether no operator has taken the provider of that name out of service. */
+  isInService(provider: string): boolean;
   /** Whether requests are sent to the target at the moment. */
   isHealthy(target: ServedBy): boolean;
   /** Between 0 and 1, for the weights of routes. */
@@ -53,31 +61,58 @@ export interface TargetSelectionOptions {
 
 /** Throws `provider_not_found` or `model_required` for a route that cannot be asked. */
 export function createTargetSelection(options: TargetSelectionOptions): TargetSelection {
-  const { providers, fallbacks, isHealthy, random } = options;
+  const { providers, fallbacks, isInService, isHealthy, random } = options;
   const routes = new Map(
     options.routes.map(({ name, targets }) => [
       name,
       { name, targets: targets.map((one) => ({ ...routeTarget(one), weight: one.weight })) },
     ]),
   );
-  return { select, check };
+  return { select, modelOf, check };
 
   function select(request: Choice, session: SessionChoice): Targets {
-    const route = routed(request, session);
-    if (route !== null) return route;
-    const targets = withFallbacks(choose(request, session), session);
+    const [first, ...others] = listOf(request, session, isInService);
+    if (first !== undefined) return [first, ...others];
+    const [stopped] = listOf(request, session, () => true);
+    throw new AppError('provider_out_of_service', { provider: stopped?.provider.name });
+  }
+
+  function modelOf(session: SessionChoice): string {
+    const [first = listOf(NOBODY, session, () => true)[0]] = listOf(NOBODY, session, isInService);
+    if (first === undefined) throw new Error('a session has no target');
+    return first.model;
+  }
+
+  /** The targets of those providers, in the order in which a turn tries them. */
+  function listOf(
+    request: Choice,
+    session: SessionChoice,
+    isUsed: (provider: string) => boolean,
+  ): readonly Target[] {
+    const isTarget = ({ provider }: Target) => isUsed(provider.name);
+    const requested = routeOf(request);
+    const route = requested ?? (isNamed(request) ? undefined : routeOf(session));
+    if (route !== undefined) {
+      return routed(route, requested === undefined ? 'session' : 'override', session, isTarget);
+    }
+    const targets = withFallbacks(choose(request, session), session).filter(isTarget);
     return isNamed(request) ? targets : lastServedFirst(targets, session.servedBy);
   }
 
-  /** The targets of the route that the request or the session names; null if neither does. */
-  function routed(request: Choice, session: SessionChoice): Targets | null {
-    const requested = routeOf(request);
-    const route = requested ?? (isNamed(request) ? undefined : routeOf(session));
-    if (route === undefined) return null;
-    const source: ProviderSource = requested === undefined ? 'session' : 'override';
-    const [first, ...others] = lastServedFirst(orderOf(route, random), session.servedBy);
-    if (first === undefined) throw new Error(`the route ${route.name} has no target`);
-    return [{ ...first, source }, ...others.map((other): Target => ({ ...other, source: 'fallback' }))];
+  /** The targets of a route. A weight counts among those that are used. */
+  function routed(
+    route: NamedRoute<Target & WeightedTarget>,
+    source: ProviderSource,
+    session: SessionChoice,
+    isTarget: (target: Target) => boolean,
+  ): readonly Target[] {
+    const targets = orderOf({ ...route, targets: route.targets.filter(isTarget) }, random);
+    const [drawn] = targets;
+    return lastServedFirst(targets, session.servedBy).map((target, index): Target => {
+      // One whose place would be another's, were that in service, is there in its stead.
+      const isChosen = index === 0 && (target !== drawn || mayComeFirst(route, target));
+      return { ...target, source: isChosen ? source : 'fallback' };
+    });
   }
 
   /** A route stands where a model is named; a model beside a provider is that provider's. */
@@ -90,8 +125,8 @@ export function createTargetSelection(options: TargetSelectionOptions): TargetSe
     return { ...one, contextTokens: contextTokens ?? one.contextTokens };
   }
 
-  function withFallbacks(chosen: Target, session: SessionChoice): Targets {
-    const targets: [Target, ...Target[]] = [chosen];
+  function withFallbacks(chosen: Target, session: SessionChoice): readonly Target[] {
+    const targets = [chosen];
     for (const text of session.fallbackProviders ?? fallbacks) {
       const { provider, model } = parse(text);
       const isThere = targets.some((one) => one.provider === provider && (model ?? one.model) === one.model);
@@ -100,12 +135,15 @@ export function createTargetSelection(options: TargetSelectionOptions): TargetSe
     return targets;
   }
 
-  function lastServedFirst<List extends readonly Target[]>(targets: List, servedBy: ServedBy | null): List {
+  function lastServedFirst<Element extends Target>(
+    targets: readonly Element[],
+    servedBy: ServedBy | null,
+  ): readonly Element[] {
     const last = targets.find(
       ({ provider, model }) => provider.name === servedBy?.provider && model === servedBy.model,
     );
     if (servedBy === null || last === undefined || !isHealthy(servedBy)) return targets;
-    return [last, ...targets.filter((one) => one !== last)] as unknown as List;
+    return [last, ...targets.filter((one) => one !== last)];
   }
 
   function choose(request: Choice, session: SessionChoice): Target {
@@ -159,6 +197,8 @@ export function createTargetSelection(options: TargetSelectionOptions): TargetSe
     for (const text of choice.fallbackProviders ?? []) parse(text);
   }
 }
+
+const NOBODY: Choice = { provider: null, model: null };
 
 function isNamed({ provider, model }: Choice): boolean {
   return provider !== null || model !== null;

@@ -12,6 +12,8 @@ export interface Readings {
   runningTurns(): number;
   /** The known targets and how it stands with each. */
   targets(): readonly TargetState[];
+  /** The configured providers, and whether each is in service. */
+  providers(): readonly { name: string; inService: boolean }[];
 }
 
 export interface Gauges {
@@ -27,6 +29,7 @@ const SAMPLE_MILLISECONDS = 20;
 /** Registers all of them, which nobody else needs to hold; nothing is read before the registry is. */
 export function createGauges(registry: Registry, readings: Readings, models: ModelLabels): Gauges {
   addServerGauges(registry, readings, models);
+  addProviderGauge(registry, readings.providers);
   addProcessGauges(registry, readings.version);
   return addEventLoopGauges(registry);
 }
@@ -55,6 +58,21 @@ function addServerGauges(registry: Registry, readings: Readings, models: ModelLa
           const target = { gen_ai_provider_name: provider, gen_ai_request_model: models.of(model) };
           for (const one of STATES) this.inc({ ...target, state: one }, one === state ? 1 : 0);
         }
+      },
+    }),
+  );
+}
+
+function addProviderGauge(registry: Registry, providers: Readings['providers']): void {
+  registry.registerMetric(
+    new Gauge({
+      name: 'parley_provider_in_service',
+      help: 'Whether the provider is in service: 0 where an operator has stopped it.',
+      labelNames: ['gen_ai_provider_name'] as const,
+      registers: [],
+      collect() {
+        for (const { name, inService } of providers())
+          this.set({ gen_ai_provider_name: name }, inService ? 1 : 0);
       },
     }),
   );

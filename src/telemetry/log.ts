@@ -1,6 +1,7 @@
 /** The log: JSON lines. What a conversation says, and keys, are never part of a line. */
 
 import { type DestinationStream, type Logger, pino } from 'pino';
+import type { AuditEntry } from '../conversation/client.ts';
 import type { TargetState } from '../conversation/target-state.ts';
 import type { Attempt, Turn } from '../conversation/turn.ts';
 
@@ -47,6 +48,16 @@ export function logTargetState(log: Logger, { provider, model, state, until }: T
   };
   if (state === 'open') log.warn(line, 'target state');
   else log.info(line, 'target state');
+}
+
+/**
+ * One line for a change that an operator has made, with the id of its entry in the log of changes.
+ * @param requestId undefined where it was not made by a request
+ */
+export function logAudit(log: Logger, entry: AuditEntry, requestId?: string): void {
+  const { id, action, subject, details } = entry;
+  const line = { audit_id: id, action, subject, details };
+  log.info(requestId === undefined ? line : { request_id: requestId, ...line }, 'audit');
 }
 
 function failureOf({ error }: Attempt): object | null {

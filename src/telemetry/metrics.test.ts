@@ -18,7 +18,7 @@ const rows = [...page.matchAll(/^\| `(\w+)` \| (counter|gauge|histogram) \| (.*?
   }),
 );
 
-const idle = { version: '1.2.3', runningTurns: () => 0, targets: () => [] };
+const idle = { version: '1.2.3', runningTurns: () => 0, targets: () => [], providers: () => [] };
 
 function start(context: TestContext, options: Partial<MetricsOptions> = {}): Metrics {
   const metrics = createMetrics({ ...idle, models: [], ...options });
@@ -66,6 +66,19 @@ describe('docs/metrics.md', () => {
 });
 
 describe('the metrics', () => {
+  it('show which providers are in service', async (context) => {
+    const providers = [
+      { name: 'openai', inService: true },
+      { name: 'local', inService: true },
+    ];
+    const metrics = start(context, { providers: () => providers });
+    const openai = 'parley_provider_in_service{gen_ai_provider_name="openai"}';
+    const local = 'parley_provider_in_service{gen_ai_provider_name="local"}';
+    assert.deepEqual(await lines(metrics, 'parley_provider_in_service'), [`${openai} 1`, `${local} 1`]);
+    providers[1]!.inService = false;
+    assert.deepEqual(await lines(metrics, 'parley_provider_in_service'), [`${openai} 1`, `${local} 0`]);
+  });
+
   it('count requests by route, status and code', async (context) => {
     const metrics = start(context);
     const request = { method: 'GET', route: '/sessions/:session_id', status: 200, code: null, seconds: 0.5 };

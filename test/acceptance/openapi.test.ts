@@ -44,6 +44,11 @@ const OPERATIONS = [
   'GET /admin/turns',
   'GET /admin/turns/{turn_id}',
   'GET /admin/usage',
+  'GET /admin/providers',
+  'POST /admin/providers/{provider}/stop',
+  'POST /admin/providers/{provider}/start',
+  'POST /admin/providers/{provider}/reset',
+  'GET /admin/config',
   'GET /admin/audit',
 ];
 
@@ -209,6 +214,7 @@ test('every operation of the administration answers, and as documented', async (
     ip: '10.0.0.1',
     session_id: sessionId,
     turn_id: turnId,
+    provider: 'openai',
   };
   const queries: Record<string, string> = { 'DELETE /admin/sessions': '?owner=open' };
   const bodies: Record<string, object> = {
@@ -216,6 +222,8 @@ test('every operation of the administration answers, and as documented', async (
     'POST /admin/clients': { name: 'two', note: 'n', expires_at: null },
     'PATCH /admin/clients/{client_id}': { name: 'three', limits: { burst: 3, rps: null } },
     'POST /admin/keys/{key_id}/rotate': { grace_seconds: 60 },
+    'POST /admin/providers/{provider}/stop': { note: 'n' },
+    'POST /admin/providers/{provider}/reset': { model: 'double-model' },
   };
   const ofKeysBeforeClients = (name: string) => (name.startsWith('DELETE /admin/clients') ? 1 : 0);
   const names = deletingLast(OPERATIONS.filter((operation) => operation.includes(' /admin/')));

@@ -194,6 +194,7 @@ test('GET /providers lists all in their order, with models and the default', asy
     default_model: 'alpha-1',
     models: ['alpha-1', 'alpha-2'],
     context_tokens: 4096,
+    in_service: true,
   });
   assert.equal(body.data[4].default_model, null);
 });

@@ -3,13 +3,22 @@
 import type { Bypass } from '../../clients/bypass.ts';
 import type { Directory } from '../../clients/directory.ts';
 import type { OwnedSessions } from '../../clients/owned-sessions.ts';
+import type { ProviderOperations } from '../../clients/provider-operations.ts';
+import type { TargetState } from '../../conversation/target-state.ts';
+import type { Providers } from '../../providers/provider.ts';
 import type { Sessions } from '../../sessions/sessions.ts';
 import type { AdminStore } from '../../stores/admin-store.ts';
+import type { ShownConfiguration } from './config-route.ts';
 
 export interface AdminRooms {
   directory: Directory;
   bypass: Bypass;
   ownedSessions: OwnedSessions;
   sessions: Pick<Sessions, 'get' | 'list' | 'items'>;
+  operations: ProviderOperations;
+  providers: Pick<Providers, 'all' | 'get'>;
+  /** The known targets, as everybody is shown them. */
+  targets(): readonly TargetState[];
+  configuration: ShownConfiguration;
   adminStore: Pick<AdminStore, 'listAudit' | 'recentTurns' | 'findTurn' | 'readUsage'>;
 }

@@ -3,6 +3,7 @@
 import type { Static } from 'typebox';
 import type { ShownKey } from '../../clients/directory.ts';
 import type { Client, ClientLimits } from '../../conversation/client.ts';
+import { optionalBody } from '../optional-body.ts';
 import { pageOf } from '../page-request.ts';
 import type { App } from '../rooms.ts';
 import { ErrorAnswer, listOf } from '../schemas.ts';
@@ -13,18 +14,12 @@ import * as schemas from './admin-schemas.ts';
 const errors = { '4xx': ErrorAnswer, '5xx': ErrorAnswer };
 const tags = ['Administration'];
 
-/** For bodies that may be left out. */
-const optionalBody = (request: { body: unknown }, _reply: unknown, done: () => void) => {
-  request.body ??= {};
-  done();
-};
-
-export function addClientRoutes(app: App, rooms: AdminRooms): void {
+export function addClientRoutes(app: App, rooms: Pick<AdminRooms, 'directory'>): void {
   addClients(app, rooms);
   addKeys(app, rooms);
 }
 
-function addClients(app: App, { directory }: AdminRooms): void {
+function addClients(app: App, { directory }: Pick<AdminRooms, 'directory'>): void {
   app.post(
     '/admin/clients',
     {
@@ -102,7 +97,7 @@ function addClients(app: App, { directory }: AdminRooms): void {
   );
 }
 
-function addKeys(app: App, { directory }: AdminRooms): void {
+function addKeys(app: App, { directory }: Pick<AdminRooms, 'directory'>): void {
   app.get(
     '/admin/clients/:client_id/keys',
     {

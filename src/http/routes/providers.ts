@@ -26,6 +26,7 @@ export function addProviderRoutes(app: App, { providers, readiness, routes }: Ro
           default_model: provider.defaultModel,
           models: [...provider.models],
           context_tokens: provider.contextTokens,
+          in_service: readiness.isInService(provider.name),
           targets: states.filter((state) => state.provider === provider.name).map(targetView),
         })),
         routes: routes.map(({ name, targets }) => ({

@@ -6,7 +6,7 @@ import type { App, Rooms } from '../rooms.ts';
 import { ErrorAnswer } from '../schemas.ts';
 import { Ready } from '../server-schemas.ts';
 
-export function addReadyRoute(app: App, { readiness }: Rooms): void {
+export function addReadyRoute(app: App, { readiness, providers }: Rooms): void {
   app.get(
     '/ready',
     {
@@ -15,8 +15,8 @@ export function addReadyRoute(app: App, { readiness }: Rooms): void {
         operationId: 'readReadiness',
         summary: 'Whether requests should be sent here',
         description:
-          'For load balancers. 503 while the store does not answer, while every known target is out of service, ' +
-          'and while the server stops.',
+          'For load balancers. 503 while the store does not answer, while every known target is left out or ' +
+          'every provider out of service, and while the server stops.',
         response: {
           200: { description: 'Ready', content: { 'application/json': { schema: Ready } } },
           503: {
@@ -27,7 +27,7 @@ export function addReadyRoute(app: App, { readiness }: Rooms): void {
       },
     },
     async (_request, reply) => {
-      const ready = await checkReadiness(readiness);
+      const ready = await checkReadiness(readiness, providers.all);
       return reply.code(ready.status === 'ready' ? 200 : 503).send(ready);
     },
   );

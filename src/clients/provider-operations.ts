@@ -1,0 +1,90 @@
+/**
+ * What operators do with providers: take one out of service, put it back, forget its failures. Which providers are out
+ * of service is kept in the store, so that none comes back by a restart, and here in memory, where every turn asks.
+ * What follows from it for a turn is routing's matter.
+ */
+
+import type { AuditEntry } from '../conversation/client.ts';
+import { newId } from '../conversation/id.ts';
+import type { StoppedProvider } from '../conversation/stopped-provider.ts';
+import type { TargetState } from '../conversation/target-state.ts';
+import type { AdminStore } from '../stores/admin-store.ts';
+
+/** Providers are named as they are configured: whoever calls has looked the name up. */
+export interface ProviderOperations {
+  isInService(provider: string): boolean;
+  /** What is known of a provider that is out of service; null if it is in service. */
+  stopped(provider: string): StoppedProvider | null;
+  /** Those that are out of service by name, whether or not they are configured. */
+  allStopped(): StoppedProvider[];
+  /**
+   * Takes the provider out of service: turns that begin from now on do not ask it. One that is out already stays so
+   * since when it was, with the new note if there is one.
+   */
+  stop(provider: string, note?: string | null): Promise<void>;
+  /** Puts it back; nothing happens to one that is in service. */
+  start(provider: string): Promise<void>;
+  /**
+   * Forgets what speaks against the provider's targets, or against the one with that model. Nothing happens where
+   * none was asked yet.
+   * @param model null = all of them
+   */
+  reset(provider: string, model: string | null): Promise<void>;
+}
+
+export interface ProviderOperationsOptions {
+  adminStore: Pick<
+    AdminStore,
+    'saveStoppedProvider' | 'deleteStoppedProvider' | 'listStoppedProviders' | 'saveAudit'
+  >;
+  breakers: {
+    states(): readonly TargetState[];
+    reset(provider: string, model: string | null): void;
+  };
+}
+
+/** Reads which ones are out of service. Rejects with `store_unavailable` if that cannot be read. */
+export async function createProviderOperations(
+  options: ProviderOperationsOptions,
+): Promise<ProviderOperations> {
+  const { adminStore, breakers } = options;
+  const kept = new Map((await adminStore.listStoppedProviders()).map((one) => [one.provider, one]));
+  return {
+    isInService: (provider) => !kept.has(provider),
+    stopped: (provider) => kept.get(provider) ?? null,
+    allStopped: () => [...kept.values()].sort((one, other) => (one.provider < other.provider ? -1 : 1)),
+    stop,
+    start,
+    reset,
+  };
+
+  async function stop(provider: string, note?: string | null): Promise<void> {
+    const before = kept.get(provider);
+    const stopped: StoppedProvider = {
+      provider,
+      note: note === undefined ? (before?.note ?? null) : note,
+      stoppedAt: before?.stoppedAt ?? Date.now(),
+    };
+    await adminStore.saveStoppedProvider(stopped, audit('provider.stop', provider, { note: stopped.note }));
+    kept.set(provider, stopped);
+  }
+
+  async function start(provider: string): Promise<void> {
+    if (!kept.has(provider)) return;
+    // Not what the store answers counts: of a try that failed it may have kept all, and then has nothing to delete.
+    await adminStore.deleteStoppedProvider(provider, audit('provider.start', provider, {}));
+    kept.delete(provider);
+  }
+
+  async function reset(provider: string, model: string | null): Promise<void> {
+    const isMeant = (target: TargetState) =>
+      target.provider === provider && (model === null || target.model === model);
+    if (!breakers.states().some(isMeant)) return;
+    await adminStore.saveAudit(audit('provider.reset', provider, { model }));
+    breakers.reset(provider, model);
+  }
+}
+
+function audit(action: string, subject: string, details: AuditEntry['details']): AuditEntry {
+  return { id: newId(), at: Date.now(), action, subject, details };
+}
