@@ -3,22 +3,24 @@
 
 import { parseArgs } from 'node:util';
 import { version } from '../main.ts';
+import { EXIT_USAGE } from './exit-codes.ts';
+import { keys } from './keys.ts';
 import { serve } from './serve.ts';
 
 const USAGE = `parley ${version}: a self-hosted server that holds conversations with language models
 
 usage:
   parley [serve]      start the server
+  parley keys ...     make, list, rotate and revoke API keys; see parley keys --help
   parley --version
   parley --help
 
 Settings come from the environment, a .env file and the YAML file named by APP_CONFIG_FILE; the README lists them.
 `;
 
-/** The exit code for a command that was used wrongly (EX_USAGE of sysexits.h). */
-const EXIT_USAGE = 64;
-
 function main(args: readonly string[]): Promise<void> | void {
+  // Has options of its own.
+  if (args[0] === 'keys') return keys(args.slice(1));
   const { values, positionals, problem } = read(args);
   if (problem !== null) {
     process.stderr.write(`parley: ${problem}\n\n${USAGE}`);

@@ -1,18 +1,16 @@
 /** `parley serve`: starts the server, says what a newcomer wants to know, and ends it when told to. */
 
-import { ConfigError } from '../config/config-error.ts';
-import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { type Parley, startParley, version } from '../main.ts';
 import { createLog } from '../telemetry/log.ts';
+import { EXIT_FAILURE } from './exit-codes.ts';
+import { readConfig } from './read-config.ts';
 
-/** The exit code for a configuration that cannot be used (EX_CONFIG of sysexits.h). */
-const EXIT_CONFIG = 78;
 /** What a shell reports of a process that a signal ended: 128 and the signal's number. */
 const EXIT_SIGNAL = { SIGINT: 130, SIGTERM: 143 };
 
 export async function serve(): Promise<void> {
-  const config = configuration();
+  const config = readConfig();
   if (config === null) return;
   const log = createLog(config.logLevel);
   let parley: Parley;
@@ -22,7 +20,7 @@ export async function serve(): Promise<void> {
     process.stderr.write(
       `parley could not start: ${error instanceof Error ? error.message : String(error)}\n`,
     );
-    process.exitCode = 1;
+    process.exitCode = EXIT_FAILURE;
     return;
   }
   if (parley.interrupted > 0) log.warn({ turns: parley.interrupted }, 'a crash had left turns unfinished');
@@ -32,17 +30,6 @@ export async function serve(): Promise<void> {
   // Before the greeting: whoever reads it may send a signal.
   closeOnSignal(parley);
   process.stdout.write(greeting(parley, config));
-}
-
-function configuration(): Config | null {
-  try {
-    return loadConfig({ env: process.env, directory: process.cwd() });
-  } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
-    process.stderr.write(`${error.message}\n`);
-    process.exitCode = EXIT_CONFIG;
-    return null;
-  }
 }
 
 /** The first signal closes the server in order, a second one ends it where it stands. */

@@ -8,6 +8,7 @@ import { dirname, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { type Database, isLocked, openDatabase, resultCode } from './sqlite-database.ts';
 import { migrate, refuseForeignDatabase } from './sqlite-schema.ts';
+import { StoreInUseError } from './store-in-use.ts';
 
 export interface DatabaseFile {
   database: Database;
@@ -68,9 +69,7 @@ function lock(path: string): () => void {
   } catch (error) {
     connection.close();
     if (!isLocked(error)) throw error;
-    throw new Error(`Another server is using ${path}. One database file serves one server.`, {
-      cause: error,
-    });
+    throw new StoreInUseError(path, { cause: error });
   }
   return () => connection.close();
 }

@@ -36,7 +36,10 @@ export interface ParleyProcess {
 /** What a command left that ended by itself. */
 export interface EndedCommand {
   code: number | null;
+  /** Everything that was written. */
   output: string;
+  /** What of it was written to standard output. */
+  stdout: string;
 }
 
 /** Starts a server and resolves when it listens; rejects with its output if it ends before. */
@@ -72,8 +75,12 @@ export async function runParley(
   args: readonly string[] = ['serve'],
 ): Promise<EndedCommand> {
   const { child, output } = spawnParley(directory, env, args);
+  let stdout = '';
+  child.stdout.on('data', (piece: string) => {
+    stdout += piece;
+  });
   const [code] = (await once(child, 'close')) as [number | null];
-  return { code, output: output() };
+  return { code, output: output(), stdout };
 }
 
 /** Waits until the output so far satisfies the test: log lines follow the answer that they tell of. */

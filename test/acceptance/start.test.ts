@@ -192,7 +192,8 @@ test('--help, --version and what is neither', async (context) => {
   const help = await runParley(path, {}, ['--help']);
   assert.equal(help.code, 0);
   assert.match(help.output, /usage:\n {2}parley \[serve\]/);
-  assert.deepEqual(await runParley(path, {}, ['--version']), { code: 0, output: `${version}\n` });
+  const shown = await runParley(path, {}, ['--version']);
+  assert.deepEqual([shown.code, shown.output, shown.stdout], [0, `${version}\n`, `${version}\n`]);
   for (const args of [['dance'], ['serve', 'now'], ['--loud']]) {
     const wrong = await runParley(path, {}, args);
     assert.equal(wrong.code, 64);

@@ -1,0 +1,8 @@
+/** The exit codes of the commands; 0 is success. */
+
+/** Something went wrong that is neither of those below. */
+export const EXIT_FAILURE = 1;
+/** A command that was used wrongly (EX_USAGE of sysexits.h). */
+export const EXIT_USAGE = 64;
+/** A configuration that cannot be used (EX_CONFIG of sysexits.h). */
+export const EXIT_CONFIG = 78;
