@@ -15,7 +15,7 @@ const API_TAGS = [
 ];
 const ADMINISTRATION_TAG = {
   name: 'Administration',
-  description: 'Clients, keys, the allowlist, sessions of all, usage; with X-Admin-Token',
+  description: 'Clients, keys, the allowlist, providers, sessions of all, usage; with X-Admin-Token',
 };
 const SERVER_TAG = { name: 'Server', description: 'Providers, health and readiness' };
 
