@@ -34,7 +34,7 @@ options of all:
 
 A key that is made is printed this once, alone on standard output; the database has its hash. Keys of API_KEYS are not
 shown here. The settings are those of the server. The database is opened while no server is using it; otherwise the
-server is asked, at HOST and PORT, with ADMIN_TOKEN.
+server is asked, at HOST and PORT or their ADMIN_ forms, with ADMIN_TOKEN.
 `;
 
 export async function keys(args: readonly string[]): Promise<void> {

@@ -15,8 +15,13 @@ test('the administration is where the server listens, as it is reached from here
     ['::1', 'http://[::1]:8000'],
     ['parley.internal', 'http://parley.internal:8000'],
   ];
-  for (const [host, expected] of cases) assert.equal(adminUrl({ host, port: 8000 }), expected);
-  assert.equal(adminUrl({ host: '127.0.0.1', port: 0 }), null);
+  const together = { adminHost: null, adminPort: null };
+  for (const [host, expected] of cases) assert.equal(adminUrl({ ...together, host, port: 8000 }), expected);
+  assert.equal(adminUrl({ ...together, host: '127.0.0.1', port: 0 }), null);
+  const both = { host: '0.0.0.0', port: 8000, adminPort: 8001 };
+  assert.equal(adminUrl({ ...both, adminHost: null }), 'http://127.0.0.1:8001');
+  assert.equal(adminUrl({ ...both, adminHost: '10.0.0.7' }), 'http://10.0.0.7:8001');
+  assert.equal(adminUrl({ ...both, adminPort: 0, adminHost: null }), null);
 });
 
 const refusal = (expected: RegExp) => (error: unknown) =>
@@ -26,7 +31,9 @@ test('what is missing is said before anybody is asked', () => {
   const without = loadTexts({ env: { PORT: '8001' } });
   assert.throws(() => createServedAdmin(without, 'A reason'), refusal(/^A reason, .*ADMIN_TOKEN/));
   const anywhere = loadTexts({ env: { PORT: '0', ADMIN_TOKEN: 't' } });
-  assert.throws(() => createServedAdmin(anywhere, 'A reason'), refusal(/^A reason, .*PORT=0/));
+  assert.throws(() => createServedAdmin(anywhere, 'A reason'), refusal(/^A reason, .* PORT=0/));
+  const apart = loadTexts({ env: { ADMIN_PORT: '0', ADMIN_TOKEN: 't' } });
+  assert.throws(() => createServedAdmin(apart, 'A reason'), refusal(/^A reason, .* ADMIN_PORT=0/));
 });
 
 /** A call to a server that answers so. */

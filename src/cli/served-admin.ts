@@ -8,8 +8,12 @@ import { CommandError } from './command-error.ts';
 /** A server answers in milliseconds, unless its disk is in trouble. */
 const ANSWER_MILLISECONDS = 10_000;
 
+type Place = Pick<Config, 'host' | 'port' | 'adminHost' | 'adminPort'>;
+
 /** Where the administration of a server with this configuration is; null if only that server knows. */
-export function adminUrl({ host, port }: Pick<Config, 'host' | 'port'>): string | null {
+export function adminUrl(config: Place): string | null {
+  const host = config.adminHost ?? config.host;
+  const port = config.adminPort ?? config.port;
   if (port === 0) return null;
   // A server that listens everywhere is also here.
   const reached = { '0.0.0.0': '127.0.0.1', '::': '::1' }[host] ?? host;
@@ -23,8 +27,9 @@ export function adminUrl({ host, port }: Pick<Config, 'host' | 'port'>): string 
 export function createServedAdmin(config: Config, reason: string): AdminCall {
   const { adminToken: token } = config;
   const url = adminUrl(config);
+  const portName = config.adminPort === null ? 'PORT' : 'ADMIN_PORT';
   if (url === null)
-    throw new CommandError(`${reason}, and PORT=0 does not say where it listens: set its PORT`);
+    throw new CommandError(`${reason}, and ${portName}=0 does not say where it listens: set ${portName}`);
   if (token === null) {
     throw new CommandError(
       `${reason}, which is asked with ADMIN_TOKEN: set it for the server and for this command`,
@@ -58,7 +63,7 @@ export function createServedAdmin(config: Config, reason: string): AdminCall {
       return { status: response.status, text: await response.text() };
     } catch {
       throw new CommandError(
-        `${reason}, and none answers at ${url}: start it, or set HOST and PORT to where it listens`,
+        `${reason}, and none answers at ${url}: start it, or set ${portName} to where it listens`,
       );
     }
   }

@@ -144,7 +144,7 @@ test('where a server cannot be asked it says what to do', async (context) => {
     [{ PORT: new URL(parley.url).port }, /using data\/parley\.db.*ADMIN_TOKEN: set it for the server/],
     [{ ...beside(parley), ADMIN_TOKEN: 'another' }, /does not take this ADMIN_TOKEN/],
     [{ ...beside(parley), PORT: '0' }, /PORT=0 does not say where/],
-    [{ ...beside(parley), PORT: '1' }, /none answers at http:\/\/127\.0\.0\.1:1: .*set HOST and PORT/],
+    [{ ...beside(parley), PORT: '1' }, /none answers at http:\/\/127\.0\.0\.1:1: .*set PORT to/],
   ];
   for (const [env, expected] of cases) {
     const { code, output, stdout } = await keys(['create', 'shop'], env);
@@ -152,6 +152,16 @@ test('where a server cannot be asked it says what to do', async (context) => {
     assert.match(output, expected);
     assert.match(output, /^parley keys: [^\n]*\n$/);
   }
+});
+
+test('it asks the port of the administration where there is one', async (context) => {
+  const { keys, start } = await place(context);
+  const parley = await start({ ADMIN_TOKEN: TOKEN, ADMIN_PORT: '0' });
+  const isTold = /^ +admin +(\S+)\/docs$/m;
+  await outputWith(parley, (output) => isTold.test(output));
+  const { port } = new URL(isTold.exec(parley.output())?.[1] ?? '');
+  const key = keyOf(await keys(['create', 'shop'], { ...beside(parley), ADMIN_PORT: port }));
+  assert.equal(await statusWith(parley, key), 200);
 });
 
 test('keys in memory are made at the server, and nowhere without it', async (context) => {
