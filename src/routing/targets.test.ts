@@ -301,6 +301,11 @@ describe('providers out of service', () => {
       'openai:small:session',
       'openai:gpt:fallback',
     ]);
+    const next = { provider: 'openai', model: 'gpt' };
+    assert.equal(
+      select({}, { model: 'fast', servedBy: next }, { routes, ...without('local') })[0],
+      'openai:gpt:session',
+    );
   });
 
   it('leave their share to the others of a route with weights', () => {

@@ -78,7 +78,7 @@ export function createTargetSelection(options: TargetSelectionOptions): TargetSe
   }
 
   function modelOf(session: SessionChoice): string {
-    const [first = listOf(NOBODY, session, () => true)[0]] = listOf(NOBODY, session, isInService);
+    const [first] = [...listOf(NOBODY, session, isInService), ...listOf(NOBODY, session, () => true)];
     if (first === undefined) throw new Error('a session has no target');
     return first.model;
   }
@@ -96,7 +96,7 @@ export function createTargetSelection(options: TargetSelectionOptions): TargetSe
       return routed(route, requested === undefined ? 'session' : 'override', session, isTarget);
     }
     const targets = withFallbacks(choose(request, session), session).filter(isTarget);
-    return isNamed(request) ? targets : lastServedFirst(targets, session.servedBy);
+    return isNamed(request) ? targets : withFirst(lastServed(targets, session.servedBy), targets);
   }
 
   /** The targets of a route. A weight counts among those that are used. */
@@ -107,10 +107,10 @@ export function createTargetSelection(options: TargetSelectionOptions): TargetSe
     isTarget: (target: Target) => boolean,
   ): readonly Target[] {
     const targets = orderOf({ ...route, targets: route.targets.filter(isTarget) }, random);
-    const [drawn] = targets;
-    return lastServedFirst(targets, session.servedBy).map((target, index): Target => {
+    const last = lastServed(targets, session.servedBy);
+    return withFirst(last, targets).map((target, index): Target => {
       // One whose place would be another's, were that in service, is there in its stead.
-      const isChosen = index === 0 && (target !== drawn || mayComeFirst(route, target));
+      const isChosen = index === 0 && (target === last || mayComeFirst(route, target));
       return { ...target, source: isChosen ? source : 'fallback' };
     });
   }
@@ -135,15 +135,15 @@ export function createTargetSelection(options: TargetSelectionOptions): TargetSe
     return targets;
   }
 
-  function lastServedFirst<Element extends Target>(
+  /** The one of the targets with which the session stays; undefined if there is none. */
+  function lastServed<Element extends Target>(
     targets: readonly Element[],
     servedBy: ServedBy | null,
-  ): readonly Element[] {
+  ): Element | undefined {
     const last = targets.find(
       ({ provider, model }) => provider.name === servedBy?.provider && model === servedBy.model,
     );
-    if (servedBy === null || last === undefined || !isHealthy(servedBy)) return targets;
-    return [last, ...targets.filter((one) => one !== last)];
+    return servedBy !== null && last !== undefined && isHealthy(servedBy) ? last : undefined;
   }
 
   function choose(request: Choice, session: SessionChoice): Target {
@@ -199,6 +199,10 @@ export function createTargetSelection(options: TargetSelectionOptions): TargetSe
 }
 
 const NOBODY: Choice = { provider: null, model: null };
+
+function withFirst<Element>(first: Element | undefined, others: readonly Element[]): readonly Element[] {
+  return first === undefined ? others : [first, ...others.filter((other) => other !== first)];
+}
 
 function isNamed({ provider, model }: Choice): boolean {
   return provider !== null || model !== null;
