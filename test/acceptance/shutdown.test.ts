@@ -138,14 +138,15 @@ test('it closes in phases, each of them timed in the log', async (context) => {
   assert.deepEqual(
     phases.map(({ phase, of, name }) => [phase, of, name]),
     [
-      [1, 8, 'new requests'],
-      [2, 8, 'running turns'],
-      [3, 8, 'connections'],
-      [4, 8, 'clients'],
-      [5, 8, 'sweeper'],
-      [6, 8, 'metrics'],
-      [7, 8, 'providers'],
-      [8, 8, 'store'],
+      [1, 9, 'new requests'],
+      [2, 9, 'running turns'],
+      [3, 9, 'connections'],
+      [4, 9, 'clients'],
+      [5, 9, 'usage'],
+      [6, 9, 'sweeper'],
+      [7, 9, 'metrics'],
+      [8, 9, 'providers'],
+      [9, 9, 'store'],
     ],
   );
   assert.ok(phases.every(({ ms }) => Number.isInteger(ms)));
