@@ -80,6 +80,15 @@ export async function startTracing(
   }
 }
 
+/** Optional peers of the package: most servers send no traces, and need not have twenty megabytes for it. */
+const SDK = [
+  '@opentelemetry/context-async-hooks',
+  '@opentelemetry/core',
+  '@opentelemetry/exporter-trace-otlp-http',
+  '@opentelemetry/resources',
+  '@opentelemetry/sdk-trace',
+];
+
 async function loadSdk() {
   try {
     const [core, hooks, otlp, resources, sdk] = await Promise.all([
@@ -93,8 +102,8 @@ async function loadSdk() {
   } catch (cause) {
     if (!(cause instanceof Error && 'code' in cause && cause.code === 'ERR_MODULE_NOT_FOUND')) throw cause;
     throw new Error(
-      'OTEL_EXPORTER_OTLP_ENDPOINT is set, but what sends traces, @opentelemetry/sdk-trace and the other optional ' +
-        'packages of Parley, is not installed: install Parley with "npm install --include=optional"',
+      'OTEL_EXPORTER_OTLP_ENDPOINT is set, but what sends traces is not installed. Install it beside Parley: ' +
+        `npm install ${SDK.join(' ')}`,
       { cause },
     );
   }
