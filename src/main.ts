@@ -12,37 +12,33 @@ import { createOwnedSessions } from './clients/owned-sessions.ts';
 import { createProviderOperations } from './clients/provider-operations.ts';
 import { createUsageLedger } from './clients/usage-ledger.ts';
 import { closeInPhases, type Phase } from './close-in-phases.ts';
+import {
+  configuredModels,
+  knownTargets,
+  providerMaker,
+  routeView,
+} from './composition/configured-providers.ts';
+import { observedSlots, observedStore, openTracing } from './composition/observed-rooms.ts';
 import { describeConfig } from './config/describe-config.ts';
-import type { RouteConfig } from './config/route-list.ts';
+import { checkOpenHost } from './config/open-host.ts';
 import type { Config } from './config/schema.ts';
-import type { TargetState } from './conversation/target-state.ts';
 import { AppError } from './errors.ts';
 import { createApp } from './http/app.ts';
 import { createGate } from './http/gate.ts';
-import { currentRequestId } from './http/request-scope.ts';
 import type { App, Rooms } from './http/rooms.ts';
 import { createAllowlist } from './limits/allowlist.ts';
 import { createInProcessLimiter } from './limits/in-process.ts';
 import { createInProcessSlots } from './limits/in-process-slots.ts';
-import type { Slots } from './limits/slots.ts';
-import { createDemo } from './providers/demo.ts';
-import { createOpenAI } from './providers/openai.ts';
-import { createOpenAICompatible } from './providers/openai-compatible/openai-compatible.ts';
-import { createOpenRouter } from './providers/openrouter.ts';
-import type { Provider, Providers } from './providers/provider.ts';
+import type { Providers } from './providers/provider.ts';
 import { createProviders } from './providers/registry.ts';
-import { type Breakers, createBreakers } from './routing/breaker.ts';
+import { createBreakers } from './routing/breaker.ts';
 import { createTargetSelection } from './routing/targets.ts';
 import { createSessions } from './sessions/sessions.ts';
 import { createSweeper } from './sessions/sweeper.ts';
-import type { OpenedStore } from './stores/admin-store.ts';
 import { openStore } from './stores/open-store.ts';
-import { logAudit, logTargetState, logTurn } from './telemetry/log.ts';
-import { createMetrics, type Metrics } from './telemetry/metrics.ts';
-import { observeChanges } from './telemetry/observe-changes.ts';
-import { observeStore } from './telemetry/observe-store.ts';
-import { NO_TRACING, type Tracing } from './telemetry/trace.ts';
-import { startTracing } from './telemetry/trace-export.ts';
+import { logTargetState, logTurn } from './telemetry/log.ts';
+import { createMetrics } from './telemetry/metrics.ts';
+import { NO_TRACING } from './telemetry/trace.ts';
 import { createTurns } from './turns/turns.ts';
 
 export interface Parley {
@@ -64,13 +60,14 @@ export const version: string = JSON.parse(
   readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
 ).version;
 
-const startedAt = Date.now();
-
-/** Starts a server and resolves when it listens. Rejects, with everything released, if it cannot. */
+/**
+ * Starts a server and resolves when it listens. Rejects, with everything released, if it cannot: with `ConfigError`
+ * where it would be open to everybody against the operator's will.
+ */
 export async function startParley(config: Config, log: Logger): Promise<Parley> {
   const phases: Phase[] = [];
   try {
-    const tracing = await openTracing(config, log);
+    const tracing = await openTracing(config, version, log);
     // Last of all: what closing does in between is in traces as well.
     if (tracing !== NO_TRACING) phases.unshift({ name: 'traces', close: () => tracing.close() });
     const opened = await openStore(config.databaseUrl, log);
@@ -94,7 +91,7 @@ export async function startParley(config: Config, log: Logger): Promise<Parley> 
         })
       : null;
     phases.unshift({ name: 'metrics', close: async () => metrics?.close() });
-    const store = observed(opened, { metrics, tracing, log });
+    const store = observedStore(opened, { metrics, tracing, log });
     const breakers = createBreakers((state) => {
       logTargetState(log, state);
       metrics?.targetState(state);
@@ -138,7 +135,7 @@ export async function startParley(config: Config, log: Logger): Promise<Parley> 
     const turns = createTurns({
       store,
       limiter,
-      slots: counted(createInProcessSlots(), metrics),
+      slots: observedSlots(createInProcessSlots(), metrics),
       targets,
       memory,
       conditions: {
@@ -165,6 +162,7 @@ export async function startParley(config: Config, log: Logger): Promise<Parley> 
       onFailure: (error) => log.warn({ err: error }, 'the last uses of keys could not be stored'),
     });
     phases.unshift({ name: 'clients', close: () => directory.close() });
+    if (directory.isOpen()) checkOpenHost(config);
     const allowlist = createAllowlist([]);
     const bypass = await createBypass({ adminStore: store.admin, onChange: allowlist.replace });
     const gate = createGate({
@@ -247,49 +245,6 @@ export async function startParley(config: Config, log: Logger): Promise<Parley> 
   }
 }
 
-async function openTracing(config: Config, log: Logger): Promise<Tracing> {
-  const endpoint = config.otelExporterOtlpEndpoint;
-  if (endpoint === null) return NO_TRACING;
-  const options = {
-    endpoint,
-    headers: config.otelExporterOtlpHeaders,
-    serviceName: config.otelServiceName,
-    version,
-    sampleRatio: config.otelTracesSamplerArg,
-    captureContents: config.otelInstrumentationGenaiCaptureMessageContent,
-  };
-  return startTracing(options, log);
-}
-
-/** The same store, whose calls are timed and traced, and whose changes by operators each have a line in the log. */
-function observed(
-  store: OpenedStore,
-  { metrics, tracing, log }: { metrics: Metrics | null; tracing: Tracing; log: Logger },
-): OpenedStore {
-  const logged = observeChanges(store.admin, (entry) => logAudit(log, entry, currentRequestId()));
-  const traced: OpenedStore = tracing.store({ ...store, admin: tracing.store(logged) });
-  if (metrics === null) return traced;
-  const { storeCall } = metrics;
-  return { ...observeStore(traced, storeCall), admin: observeStore(traced.admin, storeCall) };
-}
-
-/** The same slots, whose refusals are counted with those of the other limits. */
-function counted(slots: Slots, metrics: Metrics | null): Slots {
-  return {
-    async take(identity, most) {
-      const slot = await slots.take(identity, most);
-      if (slot === null) metrics?.rateLimit({ allowed: false, limit: 'concurrent_turns' });
-      return slot;
-    },
-  };
-}
-
-/** The models that are asked if no caller names another. */
-function configuredModels({ routes }: Config, { all }: Providers): string[] {
-  const inRoutes = routes.flatMap(({ targets }) => targets.map(({ model }) => model));
-  return [...all.map(({ defaultModel }) => defaultModel), ...inRoutes].filter((model) => model !== null);
-}
-
 /** The keys of `API_KEYS`, each after its name and a colon. */
 function staticKeys(pairs: readonly string[]): { name: string; key: string }[] {
   return pairs.map((pair) => {
@@ -309,63 +264,6 @@ const DAY_MILLISECONDS = 24 * 60 * 60 * 1000;
 
 function retention(days: number | null): number | null {
   return days === null ? null : days * DAY_MILLISECONDS;
-}
-
-/** The targets that were asked, and those that would be if nobody chose another model. */
-function knownTargets(breakers: Breakers, { all }: Providers): TargetState[] {
-  const asked = breakers.states();
-  const others = all.flatMap(({ name: provider, defaultModel: model }): TargetState[] => {
-    const isAsked = asked.some((target) => target.provider === provider && target.model === model);
-    return model === null || isAsked
-      ? []
-      : [{ provider, model, state: 'closed', since: startedAt, until: null }];
-  });
-  return [...asked, ...others];
-}
-
-/** A route as clients are shown it, with the models that are really asked. */
-function routeView(providers: Providers) {
-  return ({ name, targets }: RouteConfig) => ({
-    name,
-    targets: targets.map(({ provider, model, weight, contextTokens }) => ({
-      provider,
-      model: model ?? providers.get(provider).defaultModel ?? '',
-      weight,
-      context_tokens: contextTokens,
-    })),
-  });
-}
-
-function providerMaker(config: Config): (name: string) => Provider {
-  const { providerMaxConnections: connections } = config;
-  return (name) => {
-    switch (name) {
-      case 'openai':
-        return createOpenAI({
-          baseUrl: config.openaiBaseUrl,
-          apiKey: config.openaiApiKey,
-          defaultModel: config.openaiModel,
-          connections,
-        });
-      case 'openrouter':
-        return createOpenRouter({
-          baseUrl: config.openrouterBaseUrl,
-          apiKey: config.openrouterKey,
-          defaultModel: config.openrouterModel,
-          referer: config.openrouterReferer,
-          title: config.openrouterTitle,
-          connections,
-        });
-      case 'demo':
-        return createDemo();
-      default: {
-        const declared = config.providers.find((provider) => provider.name === name);
-        if (declared === undefined) throw new Error(`no provider is declared as "${name}"`);
-        const { model: defaultModel, ...settings } = declared;
-        return createOpenAICompatible({ ...settings, defaultModel, modelsHaveSlashes: false, connections });
-      }
-    }
-  };
 }
 
 function urlOf({ server }: App): string {

@@ -11,8 +11,13 @@ export function readConfig(): Config | null {
     return loadConfig({ env: process.env, directory: process.cwd() });
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    process.stderr.write(`${error.message}\n`);
-    process.exitCode = EXIT_CONFIG;
+    refuseConfig(error);
     return null;
   }
+}
+
+/** Prints what is wrong, and sets the exit code. */
+export function refuseConfig({ message }: ConfigError): void {
+  process.stderr.write(`${message}\n`);
+  process.exitCode = EXIT_CONFIG;
 }

@@ -1,10 +1,11 @@
 /** `parley serve`: starts the server, says what a newcomer wants to know, and ends it when told to. */
 
+import { ConfigError } from '../config/config-error.ts';
 import type { Config } from '../config/schema.ts';
 import { type Parley, startParley, version } from '../main.ts';
 import { createLog } from '../telemetry/log.ts';
 import { EXIT_FAILURE } from './exit-codes.ts';
-import { readConfig } from './read-config.ts';
+import { readConfig, refuseConfig } from './read-config.ts';
 
 /** What a shell reports of a process that a signal ended: 128 and the signal's number. */
 const EXIT_SIGNAL = { SIGINT: 130, SIGTERM: 143 };
@@ -17,6 +18,7 @@ export async function serve(): Promise<void> {
   try {
     parley = await startParley(config, log);
   } catch (error) {
+    if (error instanceof ConfigError) return refuseConfig(error);
     process.stderr.write(
       `parley could not start: ${error instanceof Error ? error.message : String(error)}\n`,
     );
@@ -24,7 +26,12 @@ export async function serve(): Promise<void> {
     return;
   }
   if (parley.interrupted > 0) log.warn({ turns: parley.interrupted }, 'a crash had left turns unfinished');
-  if (config.allowOpen) log.warn('ALLOW_OPEN is set: whoever reaches this server can use it');
+  if (config.allowOpen) {
+    const meaning = parley.open
+      ? 'whoever reaches this server can use it'
+      : 'there are keys, which it is not needed for';
+    log.warn(`ALLOW_OPEN is set: ${meaning}`);
+  }
   // Whoever reads the output may leave; the server stays.
   process.stdout.on('error', (error) => log.debug({ err: error }, 'standard output is closed'));
   // Before the greeting: whoever reads it may send a signal.

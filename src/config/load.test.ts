@@ -109,18 +109,6 @@ describe('the configuration', () => {
   });
 });
 
-describe('listening beyond loopback', () => {
-  for (const host of ['127.0.0.1', '127.8.9.1', '::1', '0:0:0:0:0:0:0:1', 'localhost', 'LocalHost']) {
-    it(`${host} needs no leave`, () => assert.equal(loadTexts({ env: { HOST: host } }).host, host));
-  }
-  for (const host of ['0.0.0.0', '::', '192.168.1.4', '127.0.0.1.example.org', 'parley', '127.1']) {
-    it(`${host} needs ALLOW_OPEN`, () => {
-      assert.match(problemOf({ env: { HOST: host } }), /^HOST \(environment\): .*ALLOW_OPEN=true/);
-      assert.equal(loadTexts({ env: { HOST: host, ALLOW_OPEN: 'true' } }).host, host);
-    });
-  }
-});
-
 describe('the port of the administration', () => {
   it('is not that of the API', () => {
     assert.match(problemOf({ env: { ADMIN_PORT: '8000' } }), /^ADMIN_PORT \(environment\): .*PORT/);

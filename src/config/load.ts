@@ -4,7 +4,6 @@
  */
 
 import { readFileSync } from 'node:fs';
-import { BlockList, isIP } from 'node:net';
 import { ConfigError, type Problem } from './config-error.ts';
 import { nearestName } from './nearest-name.ts';
 import { readProviderList } from './provider-list.ts';
@@ -42,7 +41,6 @@ export function loadConfig({ env, directory, readFile = readText }: ConfigSource
   const list = readProviderList(file, variables, problems);
   const { routes, named } = readRouteList(file, variables, list.providers, problems);
   const names = providerNames({ values, origins, list, inRoutes: named }, problems);
-  checkHost(values, origins, problems);
   checkAdminPort(values, origins, problems);
   checkMemory(values, origins, problems);
   if (problems.length > 0) throw new ConfigError(problems);
@@ -151,17 +149,6 @@ function shortened(text: string): string {
   return text.length > longest ? `${text.slice(0, longest)}…` : text;
 }
 
-/** Without API keys, whoever reaches the server can use it: the operator must say that this is meant. */
-function checkHost({ host, allowOpen, apiKeys }: SettingValues, origins: Origins, problems: Problem[]): void {
-  const undecided = problems.some(({ setting }) => setting === 'ALLOW_OPEN' || setting === 'API_KEYS');
-  if (isLoopback(host) || allowOpen || apiKeys.length > 0 || undecided) return;
-  problems.push({
-    setting: 'HOST',
-    source: origins.get('HOST') ?? 'default',
-    problem: `"${host}" is beyond loopback, where everybody could use the server; set API_KEYS, or ALLOW_OPEN=true to allow it`,
-  });
-}
-
 /** Two servers need two ports; and an address without a port would leave `/admin` where it was. */
 function checkAdminPort(
   { port, adminPort, adminHost }: SettingValues,
@@ -178,15 +165,6 @@ function checkAdminPort(
   if (adminPort === null || adminPort === 0 || adminPort !== port) return;
   const problem = 'must not be the same as PORT; without ADMIN_PORT, /admin is there';
   problems.push({ setting: 'ADMIN_PORT', source: origins.get('ADMIN_PORT') ?? 'default', problem });
-}
-
-function isLoopback(host: string): boolean {
-  const loopback = new BlockList();
-  loopback.addSubnet('127.0.0.0', 8);
-  loopback.addAddress('::1', 'ipv6');
-  const version = isIP(host);
-  if (version === 0) return host.toLowerCase() === 'localhost';
-  return loopback.check(host, version === 6 ? 'ipv6' : 'ipv4');
 }
 
 function checkMemory(

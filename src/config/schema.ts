@@ -47,11 +47,12 @@ export const settings = {
   }),
   HOST: host({
     default: '127.0.0.1',
-    description: 'Address or host name to listen on; beyond loopback it needs `ALLOW_OPEN`.',
+    description: 'Address or host name to listen on; beyond loopback it needs a key, or `ALLOW_OPEN`.',
   }),
   ALLOW_OPEN: boolean({
     default: false,
-    description: 'Whether the server may listen beyond loopback although everybody there can use it.',
+    description:
+      'Whether the server may listen beyond loopback without any key, so that everybody there can use it.',
   }),
   ADMIN_PORT: integer({
     min: 0,

@@ -156,6 +156,19 @@ test('beyond loopback it does not listen, unless told that this is meant', async
   assert.equal((await call(`http://127.0.0.1:${port}`, 'GET', '/health')).status, 200);
 });
 
+test('with a key of any kind it listens beyond loopback', async (context) => {
+  const settings = await start(context, { HOST: '0.0.0.0', API_KEYS: 'ada:key-of-ada' });
+  assert.equal((await call(settings.url, 'GET', '/sessions')).status, 401);
+  const path = await directory(context);
+  assert.equal((await runParley(path, {}, ['keys', 'create', 'shop'])).code, 0);
+  const managed = await startParleyIn(path, { HOST: '0.0.0.0', ALLOW_OPEN: 'true' });
+  await outputWith(managed, (text) => text.includes('ALLOW_OPEN is set: there are keys'));
+  assert.equal(await managed.stop(), 0);
+  const again = await startParleyIn(path, { HOST: '0.0.0.0' });
+  assert.equal((await call(again.url, 'GET', '/sessions')).status, 401);
+  assert.equal(await again.stop(), 0);
+});
+
 test('a port that is taken is said in one line, and the database is free again', async (context) => {
   const blocker = createServer().listen(0, '127.0.0.1');
   await once(blocker, 'listening');

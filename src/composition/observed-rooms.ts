@@ -1,0 +1,51 @@
+/** Rooms as they are watched: the same contracts, with what the log, the metrics and the traces want to know of them. */
+
+import type { Logger } from 'pino';
+import type { Config } from '../config/schema.ts';
+import { currentRequestId } from '../http/request-scope.ts';
+import type { Slots } from '../limits/slots.ts';
+import type { OpenedStore } from '../stores/admin-store.ts';
+import { logAudit } from '../telemetry/log.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import { observeChanges } from '../telemetry/observe-changes.ts';
+import { observeStore } from '../telemetry/observe-store.ts';
+import { NO_TRACING, type Tracing } from '../telemetry/trace.ts';
+import { startTracing } from '../telemetry/trace-export.ts';
+
+/** Traces as the configuration wants them; none without an endpoint. */
+export async function openTracing(config: Config, version: string, log: Logger): Promise<Tracing> {
+  const endpoint = config.otelExporterOtlpEndpoint;
+  if (endpoint === null) return NO_TRACING;
+  const options = {
+    endpoint,
+    headers: config.otelExporterOtlpHeaders,
+    serviceName: config.otelServiceName,
+    version,
+    sampleRatio: config.otelTracesSamplerArg,
+    captureContents: config.otelInstrumentationGenaiCaptureMessageContent,
+  };
+  return startTracing(options, log);
+}
+
+/** The same store, whose calls are timed and traced, and whose changes by operators each have a line in the log. */
+export function observedStore(
+  store: OpenedStore,
+  { metrics, tracing, log }: { metrics: Metrics | null; tracing: Tracing; log: Logger },
+): OpenedStore {
+  const logged = observeChanges(store.admin, (entry) => logAudit(log, entry, currentRequestId()));
+  const traced: OpenedStore = tracing.store({ ...store, admin: tracing.store(logged) });
+  if (metrics === null) return traced;
+  const { storeCall } = metrics;
+  return { ...observeStore(traced, storeCall), admin: observeStore(traced.admin, storeCall) };
+}
+
+/** The same slots, whose refusals are counted with those of the other limits. */
+export function observedSlots(slots: Slots, metrics: Metrics | null): Slots {
+  return {
+    async take(identity, most) {
+      const slot = await slots.take(identity, most);
+      if (slot === null) metrics?.rateLimit({ allowed: false, limit: 'concurrent_turns' });
+      return slot;
+    },
+  };
+}
