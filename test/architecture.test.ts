@@ -141,7 +141,7 @@ describe('architecture', () => {
     const visit = (path: string, trail: readonly string[]) => {
       assert.ok(!trail.includes(path), `a cycle: ${[...trail, path].join(' → ')}`);
       if (done.has(path)) return;
-      for (const imported of importsOf(path, 'values')) visit(imported, [...trail, path]);
+      for (const imported of importsOf(path)) visit(imported, [...trail, path]);
       done.add(path);
     };
     for (const path of held) visit(path, []);
@@ -173,14 +173,11 @@ function roomOf(path: string): string | undefined {
   return Object.keys(ROOMS).find((room) => path.startsWith(room));
 }
 
-/** What a source imports of `src/`, as paths within it; `values` leaves out what is erased before it runs. */
-function importsOf(path: string, kind: 'all' | 'values' = 'all'): string[] {
+/** What a source imports of `src/`, types included, as paths within it. */
+function importsOf(path: string): string[] {
   const text = readFileSync(join(ROOT, 'src', path), 'utf8');
-  const statements = text.matchAll(
-    /^(?:import|export)\s(type\s)?[^'"]*?from\s+'(\.[^']+)'|import\('(\.[^']+)'\)/gm,
-  );
+  const statements = text.matchAll(/^(?:import|export)\s[^'"]*?from\s+'(\.[^']+)'|import\('(\.[^']+)'\)/gm);
   return [...statements]
-    .filter(([, type]) => kind === 'all' || type === undefined)
-    .map(([, , from, dynamic]) => from ?? dynamic ?? '')
+    .map(([, from, dynamic]) => from ?? dynamic ?? '')
     .map((specifier) => relative(join(ROOT, 'src'), join(ROOT, 'src', dirname(path), specifier)));
 }

@@ -7,21 +7,10 @@ import { existsSync } from 'node:fs';
 import type { Logger } from 'pino';
 import type { Config } from '../config/schema.ts';
 import { StoreInUseError } from '../stores/store-in-use.ts';
+import type { AdminApi } from './admin-call.ts';
 import { CommandError } from './command-error.ts';
 import { createServedAdmin } from './served-admin.ts';
 import { openStoredAdmin } from './stored-admin.ts';
-
-export interface AdminApi {
-  /**
-   * The body of the answer; null where it has none. Throws a `CommandError` with what was refused, or why nobody
-   * answers.
-   */
-  call: AdminCall;
-  close(): Promise<void>;
-}
-
-/** @param path such as `/admin/clients` */
-export type AdminCall = (method: 'GET' | 'POST' | 'DELETE', path: string, body?: object) => Promise<unknown>;
 
 const FILE = 'sqlite:';
 

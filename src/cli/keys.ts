@@ -6,7 +6,8 @@
 import type { Static } from 'typebox';
 import type { Client, Key, NewClient, NewKey } from '../http/admin/admin-schemas.ts';
 import { createLog } from '../telemetry/log.ts';
-import { type AdminCall, openAdminApi } from './admin-api.ts';
+import { openAdminApi } from './admin-api.ts';
+import type { AdminCall } from './admin-call.ts';
 import { CommandError } from './command-error.ts';
 import { EXIT_USAGE } from './exit-codes.ts';
 import { keyTable, type ListedKey } from './key-table.ts';

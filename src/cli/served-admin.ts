@@ -2,7 +2,7 @@
 
 import type { Config } from '../config/schema.ts';
 import { readAnswer } from './admin-answer.ts';
-import type { AdminCall } from './admin-api.ts';
+import type { AdminCall } from './admin-call.ts';
 import { CommandError } from './command-error.ts';
 
 /** A server answers in milliseconds, unless its disk is in trouble. */

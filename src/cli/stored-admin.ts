@@ -7,7 +7,7 @@ import { openStore } from '../stores/open-store.ts';
 import { logAudit } from '../telemetry/log.ts';
 import { observeChanges } from '../telemetry/observe-changes.ts';
 import { readAnswer } from './admin-answer.ts';
-import type { AdminApi } from './admin-api.ts';
+import type { AdminApi } from './admin-call.ts';
 
 /** Rejects with a `StoreInUseError` if another process has the database, and an `Error` if it cannot be opened. */
 export async function openStoredAdmin(databaseUrl: string, log: Logger): Promise<AdminApi> {

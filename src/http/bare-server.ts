@@ -18,13 +18,6 @@ import { requestIdOf } from './request-id.ts';
 import type { App, Rooms } from './rooms.ts';
 import { compileValidator } from './validation.ts';
 
-export interface Reception {
-  /** How long a client may take to send a whole request, head and body. */
-  requestMilliseconds: number;
-  /** Connections at a time; further ones are closed. */
-  connectionsMax: number;
-}
-
 /** Room for a message with images; more than this is refused unread. */
 const BODY_LIMIT_BYTES = 4 * 1024 * 1024;
 

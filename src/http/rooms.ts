@@ -9,7 +9,6 @@ import type { Providers } from '../providers/provider.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 import type { Turns } from '../turns/turns.ts';
 import type { AdminRooms } from './admin/admin-rooms.ts';
-import type { Reception } from './bare-server.ts';
 import type { ErrorSummary } from './error-summary.ts';
 import type { Metrics } from './server-schemas.ts';
 import type { StreamTimes } from './sse.ts';
@@ -22,6 +21,14 @@ export type App = FastifyInstance<
   FastifyBaseLogger,
   TypeBoxTypeProvider
 >;
+
+/** What is taken of connections. */
+export interface Reception {
+  /** How long a client may take to send a whole request, head and body. */
+  requestMilliseconds: number;
+  /** Connections at a time; further ones are closed. */
+  connectionsMax: number;
+}
 
 export interface Rooms {
   /**

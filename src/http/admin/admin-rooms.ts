@@ -8,7 +8,7 @@ import type { TargetState } from '../../conversation/target-state.ts';
 import type { Providers } from '../../providers/provider.ts';
 import type { Sessions } from '../../sessions/sessions.ts';
 import type { AdminStore } from '../../stores/admin-store.ts';
-import type { ShownConfiguration } from './config-route.ts';
+import type { ShownConfiguration } from './config-schemas.ts';
 
 export interface AdminRooms {
   directory: Directory;
