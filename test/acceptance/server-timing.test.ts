@@ -29,7 +29,8 @@ function shares({ headers }: Pick<Answer, 'headers'>): Record<string, number> {
   );
 }
 
-const slowly = (text: string) => ({ text, waitBefore: pause(LONG) });
+/** Counted from when the double is asked: on its way there a request may take any time. */
+const slowly = (text: string) => ({ text, waitBefore: () => pause(LONG) });
 
 test('every answer has it, errors as well', async () => {
   for (const path of ['/health', '/nowhere', '/openapi.json', '/docs/', '/sessions?limit=0']) {
@@ -58,8 +59,8 @@ test("the pause before a second attempt is neither its own nor the provider's", 
   const [first, second] = answer.body.attempts;
   const between = Date.parse(second.started_at) - Date.parse(first.started_at) - first.duration_ms;
   const { wait = 0, provider = 0 } = shares(answer);
-  // The attempts' times are whole milliseconds.
-  assert.ok(Math.abs(wait - between) <= 3, `${wait} for ${between}`);
+  // Read by two clocks at two moments, between which a busy machine may do something else.
+  assert.ok(Math.abs(wait - between) <= 50, `${wait} for ${between}`);
   assert.ok(provider > 0);
 });
 
