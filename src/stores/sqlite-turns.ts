@@ -20,7 +20,7 @@ import {
   type TurnRow,
   toTurn,
 } from './sqlite-rows.ts';
-import type { TurnCommit } from './store.ts';
+import type { TurnClaim } from './store.ts';
 
 /** A turn as the one that is to follow it sees it. */
 export interface ParentTurn extends PathEnd {
@@ -31,9 +31,6 @@ export interface ParentTurn extends PathEnd {
   /** Where the following turn's `jump` leads. */
   nextJump: number | null;
 }
-
-/** What a turn holds its session by. */
-export type TurnClaim = Pick<TurnCommit, 'sessionId' | 'turnId' | 'fence'>;
 
 /** An outcome, or a whole turn that has one. */
 type Ended = Omit<TurnOutcome, 'status'> & { status: TurnStatus };

@@ -60,6 +60,7 @@ export function createSqliteStore(
   const { sweep } = createSqliteSweep(database, sessions.detach);
 
   return {
+    isShared: false,
     createSession: (session, ended = [], key = null) =>
       commits.write(() => createSession(session, ended, key)),
     getSession: (owner, sessionId) => readSession(owner, sessionId, toSession),
@@ -73,6 +74,13 @@ export function createSqliteStore(
         (outcome) => undoBegin(begin, outcome),
       ),
     commitTurn: (commit) => commits.write(() => commitTurn(commit)),
+    renewTurns: ({ running, waiting }) =>
+      commits.read(() =>
+        [...running.filter((claim) => turns.held(claim) === undefined), ...waiting].map(
+          ({ turnId }) => turnId,
+        ),
+      ),
+    leaveLine: async () => undefined,
     getTurn: (owner, sessionId, turnId) =>
       readSession(owner, sessionId, ([session]) => turns.get(session, sessionId, turnId)),
     listTurns: (owner, sessionId, page) =>

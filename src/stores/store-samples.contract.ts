@@ -126,6 +126,9 @@ export function sampleBegin(session: Session, change: Partial<TurnBegin> = {}): 
     reach: WHOLE_PATH,
     key: null,
     onlyReplay: false,
+    // Over at once: whatever is left running was left by somebody who died.
+    leaseMilliseconds: 0,
+    line: null,
     ...change,
   };
 }

@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { newId } from '../conversation/id.ts';
 import { type Item, takesPlace } from '../conversation/item.ts';
 import type { FinalStatus } from '../conversation/turn.ts';
+import type { TurnClaim } from './store.ts';
 import {
   allPages,
   answerMessage,
@@ -221,6 +222,26 @@ export function describeTurns(open: OpenStore): void {
     const next = await begin(store, session);
     assert.deepEqual(ids(next.path), [done]);
     assert.equal(await store.commitTurn(late), false);
+  });
+
+  test('a renewal names the turns that do not hold their session', async (context) => {
+    await using store = await opened(open, context);
+    const [first, second] = [await createdSession(store), await createdSession(store)];
+    const held = await begin(store, first, { leaseMilliseconds: 600_000 });
+    const claim = { sessionId: first.id, turnId: held.turnId, fence: held.fence };
+    const done = await runTurn(store, second);
+    const others = [
+      { ...claim, fence: held.fence + 1 },
+      { sessionId: second.id, turnId: done, fence: 1 },
+      { sessionId: newId(), turnId: newId(), fence: 1 },
+    ];
+    const renew = (running: readonly TurnClaim[]) =>
+      store.renewTurns({ running, waiting: [], leaseMilliseconds: 600_000 });
+    assert.deepEqual(await renew([claim]), []);
+    assert.deepEqual(
+      await renew([...others, claim]),
+      others.map(({ turnId }) => turnId),
+    );
   });
 
   test('all turns are listed in the order of their beginning', async (context) => {

@@ -17,6 +17,13 @@ import type { Session, SessionChange } from '../conversation/session.ts';
 import type { Turn, TurnError, TurnOutcome } from '../conversation/turn.ts';
 
 export interface Store {
+  /**
+   * Whether other servers may use the same data at the same time. Then turns hold their sessions by leases, and those
+   * that wait stand in a line that all servers see. A store that one server has for itself knows neither: it ignores
+   * `TurnBegin.leaseMilliseconds` and `line`.
+   */
+  readonly isShared: boolean;
+
   // Sessions
 
   /**
@@ -64,6 +71,13 @@ export interface Store {
    * The key comes before everything but the session: with a key that has been used in this session, and has not
    * expired at `createdAt`, the answer is `key_reused` if the fingerprint differs, else `replay` with the turn
    * that the key stands for, unless that turn is `failed`: then a new turn begins, and the key stands for it.
+   *
+   * On a shared store the turn holds its session by a lease, which `renewTurns` makes longer. When it is over, the
+   * turn holds its session until `failInterrupted` has failed it. A turn that finds the session busy may take a place
+   * in the session's line (`TurnBegin.line`), and keeps it when it asks again, or by `renewTurns`; a place that nobody
+   * renewed for as long as a lease is gone. While a turn stands in the line, none that comes after it may begin: those
+   * at the front come before those at the end, and among them the earlier id before the later. A turn that begins has
+   * left the line.
    */
   beginTurn(begin: TurnBegin): Promise<BeginOutcome>;
 
@@ -74,6 +88,16 @@ export interface Store {
    * failed by `failInterrupted`, or the session was deleted.
    */
   commitTurn(commit: TurnCommit): Promise<boolean>;
+
+  /**
+   * Makes the leases of running turns, and the places in lines of waiting ones, last for `leaseMilliseconds` from now.
+   * Returns the ids of those that are not there any more: turns that do not hold their session under this fence, and
+   * places that are gone.
+   */
+  renewTurns(renewal: TurnRenewal): Promise<string[]>;
+
+  /** Gives up a place in the session's line; nothing happens if there is none. */
+  leaveLine(sessionId: string, turnId: string): Promise<void>;
 
   getTurn(owner: string, sessionId: string, turnId: string): Promise<Turn | null>;
 
@@ -90,9 +114,11 @@ export interface Store {
   readPath(query: PathQuery): Promise<SessionPath | null>;
 
   /**
-   * Called once at start, before any turn begins: every turn that is still running was left by a process that
-   * died. Each becomes `failed` with this error, without output and `trace: null`, and its session is free.
-   * Returns how many there were.
+   * Fails every turn that was left by a process that died: `failed` with this error, without output and
+   * `trace: null`; its session is free. Returns how many there were.
+   *
+   * Called once at the start, before any turn begins. On a store that one server has for itself, that is every turn
+   * that is still running; on a shared one, every turn whose lease is over, and there it is called again all the time.
    */
   failInterrupted(error: TurnError, completedAt: number): Promise<number>;
 
@@ -138,6 +164,25 @@ export interface TurnBegin {
   key: RequestKey | null;
   /** Only asks what the key stands for: where a turn would begin, the answer is `busy` and nothing begins. */
   onlyReplay: boolean;
+  /** How long the turn holds its session, or its place in the line, by the clock of the store's engine. */
+  leaseMilliseconds: number;
+  /** Where it stands if the session is busy, or others stand before it; null does not wait. */
+  line: 'front' | 'end' | null;
+}
+
+/** What a turn holds its session by. */
+export interface TurnClaim {
+  sessionId: string;
+  turnId: string;
+  /** As `beginTurn` gave it. */
+  fence: number;
+}
+
+export interface TurnRenewal {
+  running: readonly TurnClaim[];
+  /** Places in lines. */
+  waiting: readonly Pick<TurnClaim, 'sessionId' | 'turnId'>[];
+  leaseMilliseconds: number;
 }
 
 /**
@@ -157,7 +202,10 @@ export type BeginOutcome =
   /** The key's turn as it is: ended, or still `in_progress`. */
   | { kind: 'replay'; turn: Turn }
   | { kind: 'key_reused' }
-  /** The session has a running turn; with `onlyReplay` also if it has none, then without its id. */
+  /**
+   * The session has a running turn, or others stand before this one in its line, then without an id; with
+   * `onlyReplay` also if it is free.
+   */
   | { kind: 'busy'; turnId: string | null }
   | { kind: 'missing'; what: 'session' | 'parent' }
   /** The parent exists and is not part of a conversation (`joinsConversation`). */
@@ -198,10 +246,6 @@ export interface PlacedItem {
   createdAt: number;
 }
 
-export interface TurnCommit {
-  sessionId: string;
-  turnId: string;
-  /** As `beginTurn` gave it. */
-  fence: number;
+export interface TurnCommit extends TurnClaim {
   outcome: TurnOutcome;
 }

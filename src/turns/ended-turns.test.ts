@@ -187,6 +187,8 @@ describe('a turn that does not run here', () => {
       reach: { places: 1, defaultPlaces: 1, taken: 0 },
       key: null,
       onlyReplay: false,
+      leaseMilliseconds: 0,
+      line: null,
     });
     const turns = session.turnsWith(scriptedProvider('p', ['one']));
     await assert.rejects(turns.find(OWNER, session.sessionId, turnId), isError('store_unavailable'));

@@ -263,6 +263,8 @@ export function createTurns({ memory, slots, logBytes, queueMax, around, ...room
       reach: { places: memoryLimit, defaultPlaces: memory.defaultPlaces, taken: placesTaken(input) },
       key,
       onlyReplay: false,
+      leaseMilliseconds: 0,
+      line: null,
     };
   }
 }
