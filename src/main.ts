@@ -39,6 +39,7 @@ import { openStore } from './stores/open-store.ts';
 import { logTargetState, logTurn } from './telemetry/log.ts';
 import { createMetrics } from './telemetry/metrics.ts';
 import { NO_TRACING } from './telemetry/trace.ts';
+import { createLeases } from './turns/leases.ts';
 import { createTurns } from './turns/turns.ts';
 
 export interface Parley {
@@ -132,8 +133,16 @@ export async function startParley(config: Config, log: Logger): Promise<Parley> 
       // The identity of a daily bucket is the client whose tokens it holds.
       usedToday: ({ identity }) => usage.usedToday(identity),
     });
+    const leases = createLeases({
+      store,
+      leaseMilliseconds: config.turnLeaseSeconds * 1000,
+      onFailure: (error) => log.warn({ err: error }, 'the leases of turns could not be renewed'),
+      onInterrupted: (count) => log.warn({ turns: count }, 'a server that died had left turns unfinished'),
+    });
+    phases.unshift({ name: 'leases', close: () => leases.close() });
     const turns = createTurns({
       store,
+      leases,
       limiter,
       slots: observedSlots(createInProcessSlots(), metrics),
       targets,

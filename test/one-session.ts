@@ -95,6 +95,7 @@ export async function openSession(): Promise<OneSession> {
       memory: MEMORY,
       limiter: createInProcessLimiter(),
       slots: createInProcessSlots(),
+      leases: { milliseconds: 10_000, keep: () => ({ release: () => undefined }) },
       conditions: {
         firstTokenMilliseconds: 60_000,
         idleMilliseconds: 60_000,

@@ -230,6 +230,14 @@ export const settings = {
     description:
       "Bytes of a running turn's events kept for its readers (8 MiB); slower readers lose the stream.",
   }),
+  TURN_LEASE_SECONDS: number({
+    // Below this a busy server would lose its turns to the others.
+    min: 1,
+    max: 3600,
+    default: 10,
+    description:
+      'Seconds after which a session is free whose turn was run by a server that died; on shared stores.',
+  }),
   IDEMPOTENCY_TTL_SECONDS: integer({
     min: 1,
     max: YEAR_SECONDS,

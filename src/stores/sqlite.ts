@@ -75,11 +75,11 @@ export function createSqliteStore(
       ),
     commitTurn: (commit) => commits.write(() => commitTurn(commit)),
     renewTurns: ({ running, waiting }) =>
-      commits.read(() =>
-        [...running.filter((claim) => turns.held(claim) === undefined), ...waiting].map(
-          ({ turnId }) => turnId,
-        ),
-      ),
+      commits.read(() => {
+        const lost = [...running.filter((claim) => turns.held(claim) === undefined), ...waiting];
+        return { lost: lost.map(({ turnId }) => turnId), cancelled: [] };
+      }),
+    cancelTurn: async () => undefined,
     leaveLine: async () => undefined,
     getTurn: (owner, sessionId, turnId) =>
       readSession(owner, sessionId, ([session]) => turns.get(session, sessionId, turnId)),

@@ -8,7 +8,7 @@ import { describe, type TestContext, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { newId } from '../conversation/id.ts';
 import type { Session } from '../conversation/session.ts';
-import type { Store, TurnBegin } from './store.ts';
+import type { Store, TurnBegin, TurnRenewal } from './store.ts';
 import {
   begin,
   createdSession,
@@ -76,7 +76,7 @@ export function describeSharedStore(name: string, open: OpenPair): void {
       assert.equal(await commit(one, session, turnId, fence), false);
       const claim = { sessionId: session.id, turnId, fence };
       const renewal = { running: [claim], waiting: [], leaseMilliseconds: LONG };
-      assert.deepEqual(await one.renewTurns(renewal), [turnId]);
+      assert.deepEqual((await one.renewTurns(renewal)).lost, [turnId]);
       assert.equal(await commit(other, session, next.turnId, next.fence), true);
     });
 
@@ -86,13 +86,39 @@ export function describeSharedStore(name: string, open: OpenPair): void {
       await begin(one, left, { leaseMilliseconds: SHORT });
       const claim = { sessionId: kept.id, turnId: held.turnId, fence: held.fence };
       const renewal = { running: [claim], waiting: [], leaseMilliseconds: LONG };
-      assert.deepEqual(await one.renewTurns(renewal), []);
+      assert.deepEqual(await one.renewTurns(renewal), { lost: [], cancelled: [] });
       await until(async () => (await other.failInterrupted(RESTARTED, 5000)) === 1);
       await pause(2 * SHORT);
       assert.equal(await other.failInterrupted(RESTARTED, 5000), 0);
       assert.equal(await commit(one, kept, held.turnId, held.fence), true);
-      assert.deepEqual(await one.renewTurns(renewal), [held.turnId], 'a turn that is over has no lease');
+      assert.deepEqual(
+        (await one.renewTurns(renewal)).lost,
+        [held.turnId],
+        'a turn that is over has no lease',
+      );
     });
+
+    sentence(
+      'a turn that somebody wants to end is named to its server, until it is over',
+      async (one, other) => {
+        const session = await createdSession(one);
+        const { turnId, fence } = await begin(one, session, { leaseMilliseconds: LONG });
+        const running = [{ sessionId: session.id, turnId, fence }];
+        const renew = () => one.renewTurns({ running, waiting: [], leaseMilliseconds: LONG });
+        await other.cancelTurn('somebody else', session.id, turnId);
+        await other.cancelTurn(OWNER, session.id, newId());
+        assert.deepEqual(await renew(), { lost: [], cancelled: [] });
+        await other.cancelTurn(OWNER, session.id, turnId);
+        assert.deepEqual(await renew(), { lost: [], cancelled: [turnId] });
+        assert.deepEqual(await renew(), { lost: [], cancelled: [turnId] });
+        assert.equal(await commit(one, session, turnId, fence), true);
+        await other.cancelTurn(OWNER, session.id, turnId);
+        const next = await begin(one, session, { leaseMilliseconds: LONG });
+        const following = [{ sessionId: session.id, turnId: next.turnId, fence: next.fence }];
+        const renewed = await one.renewTurns({ running: following, waiting: [], leaseMilliseconds: LONG });
+        assert.deepEqual(renewed, { lost: [], cancelled: [] });
+      },
+    );
 
     sentence('turns wait in the order of their ids, whoever asks first', async (one, other) => {
       const session = await createdSession(one);
@@ -135,15 +161,13 @@ export function describeSharedStore(name: string, open: OpenPair): void {
       await other.beginTurn(inLine(session, died, { leaseMilliseconds: SHORT }));
       await one.beginTurn(inLine(session, kept, { leaseMilliseconds: SHORT }));
       const waiting = [{ sessionId: session.id, turnId: kept }];
-      assert.deepEqual(await one.renewTurns({ running: [], waiting, leaseMilliseconds: LONG }), []);
+      assert.deepEqual(await lostOf(one, waiting), []);
       await commit(one, session, running.turnId, running.fence);
       await other.leaveLine(session.id, gaveUp);
       await other.leaveLine(session.id, gaveUp);
       await until(async () => (await one.beginTurn(inLine(session, kept))).kind === 'begun');
       const gone = [{ sessionId: session.id, turnId: died }];
-      assert.deepEqual(await other.renewTurns({ running: [], waiting: gone, leaseMilliseconds: LONG }), [
-        died,
-      ]);
+      assert.deepEqual(await lostOf(other, gone), [died]);
     });
 
     sentence('a place in the line is no turn, and is gone with its session', async (one, other) => {
@@ -155,12 +179,14 @@ export function describeSharedStore(name: string, open: OpenPair): void {
       assert.deepEqual(ids(page?.data ?? []), [running.turnId]);
       assert.equal(await one.deleteSession(OWNER, session.id), true);
       const place = [{ sessionId: session.id, turnId: waiting }];
-      assert.deepEqual(await other.renewTurns({ running: [], waiting: place, leaseMilliseconds: LONG }), [
-        waiting,
-      ]);
+      assert.deepEqual(await lostOf(other, place), [waiting]);
       assert.deepEqual(await other.beginTurn(inLine(session, waiting)), { kind: 'missing', what: 'session' });
     });
   });
+}
+
+async function lostOf(store: Store, waiting: TurnRenewal['waiting']): Promise<string[]> {
+  return (await store.renewTurns({ running: [], waiting, leaseMilliseconds: LONG })).lost;
 }
 
 function inLine(session: Session, turnId: string, change: Partial<TurnBegin> = {}): TurnBegin {

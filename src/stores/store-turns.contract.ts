@@ -235,8 +235,8 @@ export function describeTurns(open: OpenStore): void {
       { sessionId: second.id, turnId: done, fence: 1 },
       { sessionId: newId(), turnId: newId(), fence: 1 },
     ];
-    const renew = (running: readonly TurnClaim[]) =>
-      store.renewTurns({ running, waiting: [], leaseMilliseconds: 600_000 });
+    const renew = async (running: readonly TurnClaim[]) =>
+      (await store.renewTurns({ running, waiting: [], leaseMilliseconds: 600_000 })).lost;
     assert.deepEqual(await renew([claim]), []);
     assert.deepEqual(
       await renew([...others, claim]),

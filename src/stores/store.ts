@@ -91,10 +91,15 @@ export interface Store {
 
   /**
    * Makes the leases of running turns, and the places in lines of waiting ones, last for `leaseMilliseconds` from now.
-   * Returns the ids of those that are not there any more: turns that do not hold their session under this fence, and
-   * places that are gone.
+   * Says which of them are not there any more, and which turns somebody wants to end.
    */
-  renewTurns(renewal: TurnRenewal): Promise<string[]>;
+  renewTurns(renewal: TurnRenewal): Promise<Renewed>;
+
+  /**
+   * On a shared store: asks whoever runs the turn to end it, which is named by `renewTurns` from now on. Nothing
+   * happens if it does not run.
+   */
+  cancelTurn(owner: string, sessionId: string, turnId: string): Promise<void>;
 
   /** Gives up a place in the session's line; nothing happens if there is none. */
   leaveLine(sessionId: string, turnId: string): Promise<void>;
@@ -176,6 +181,22 @@ export interface TurnClaim {
   turnId: string;
   /** As `beginTurn` gave it. */
   fence: number;
+}
+
+/** Ids of turns. */
+export interface Renewed {
+  /** Do not hold their session under this fence, or have no place in its line. */
+  lost: string[];
+  /** Hold their session, and were asked to end. */
+  cancelled: string[];
+}
+
+/** Ids of turns. */
+export interface Renewed {
+  /** Do not hold their session under this fence, or have no place in its line. */
+  lost: string[];
+  /** Hold their session, and were asked to end. */
+  cancelled: string[];
 }
 
 export interface TurnRenewal {

@@ -9,7 +9,7 @@ import { newId } from '../conversation/id.ts';
 import { inputItem } from '../conversation/message.ts';
 import type { FinishReason } from '../conversation/turn.ts';
 import type { Store } from '../stores/store.ts';
-import { findEnded } from './ended-turns.ts';
+import { findStored } from './ended-turns.ts';
 import type { LiveTurn, NumberedEvent } from './live-turn.ts';
 import type { Turns } from './turns.ts';
 
@@ -170,7 +170,7 @@ describe('a turn that does not run here', () => {
         return found !== null && asked < 3 ? { ...found, status: 'in_progress' } : found;
       },
     };
-    const live = await findEnded(late, OWNER, session.sessionId, turn.id);
+    const live = await findStored(late, OWNER, session.sessionId, turn.id, new AbortController().signal);
     assert.deepEqual((await live.ended).turn, turn);
     assert.equal(asked, 3);
   });
@@ -214,7 +214,8 @@ describe('a turn that does not run here', () => {
         return session.store.readPath(query);
       },
     };
-    const find = (store: Store) => findEnded(store, OWNER, session.sessionId, turn.id);
+    const find = (store: Store) =>
+      findStored(store, OWNER, session.sessionId, turn.id, new AbortController().signal);
     const expired: Store = {
       ...session.store,
       async getSession(...asking) {

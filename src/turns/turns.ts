@@ -1,5 +1,6 @@
 /** Turns as the doors start them: one at a time per session, run to their end whatever becomes of the caller. */
 
+import { setTimeout as pause } from 'node:timers/promises';
 import type { EndedTurn } from '../conversation/event.ts';
 import { newId } from '../conversation/id.ts';
 import { countPlaces, type Item } from '../conversation/item.ts';
@@ -9,7 +10,8 @@ import { AppError } from '../errors.ts';
 import type { Slot, Slots } from '../limits/slots.ts';
 import { checkMemoryLimit, type MemorySettings } from '../sessions/sessions.ts';
 import type { BeginOutcome, TurnBegin } from '../stores/store.ts';
-import { findEnded } from './ended-turns.ts';
+import { findStored } from './ended-turns.ts';
+import type { Leases } from './leases.ts';
 import { createTurnLog, type LiveTurn } from './live-turn.ts';
 import { runTurn, type TurnRequest, type TurnRooms } from './run-turn.ts';
 import { createRunningTurns } from './running-turns.ts';
@@ -20,6 +22,7 @@ export interface TurnsOptions extends Omit<TurnRooms, 'defaultPlaces'> {
   memory: MemorySettings;
   /** For the turns of a client that may run at the same time. */
   slots: Slots;
+  leases: Pick<Leases, 'milliseconds' | 'keep'>;
   /** Bound of a running turn's event log, in bytes. */
   logBytes: number;
   /** Messages that may wait for a session whose turn is running. */
@@ -64,12 +67,18 @@ export interface StartedTurn {
   queuedMilliseconds: number;
 }
 
+const LINES = { queue: 'end', interrupt: 'front', reject: null } as const;
+
 /** More calls than a model makes at once: 128 is what the largest providers allow. */
 const CALLS_REACH = 128;
 
 const NEVER = new AbortController().signal;
 
-export function createTurns({ memory, slots, logBytes, queueMax, around, ...rooms }: TurnsOptions): Turns {
+/** How often a turn that waits for those of other servers looks whether it may begin. */
+const LOOK_AGAIN_MILLISECONDS = 100;
+
+export function createTurns(options: TurnsOptions): Turns {
+  const { memory, slots, leases, logBytes, queueMax, around, ...rooms } = options;
   const { store, targets } = rooms;
   const context = { ...rooms, defaultPlaces: memory.defaultPlaces };
   const queue = createSessionQueue(queueMax);
@@ -78,6 +87,8 @@ export function createTurns({ memory, slots, logBytes, queueMax, around, ...room
   const underWay = new Set<Promise<unknown>>();
   const closed = new AbortController();
   const shutdown = new AbortController();
+  /** Nobody waits any more. */
+  const refused = new AbortController();
   const outOfGrace = shutdown.signal;
   return { start, find, cancel, running: () => running.all().length, abandon, drain };
 
@@ -126,7 +137,6 @@ export function createTurns({ memory, slots, logBytes, queueMax, around, ...room
     if (known !== null) return known;
     const queuedAt = performance.now();
     const place = await admit(request, signal);
-    const queuedMilliseconds = performance.now() - queuedAt;
     if (place === null) {
       const known = await doneBefore(request);
       if (known !== null) return known;
@@ -134,7 +144,12 @@ export function createTurns({ memory, slots, logBytes, queueMax, around, ...room
     }
     const turn = newTurn(request);
     try {
-      const begun = await store.beginTurn(beginOf(request, turn));
+      const begun = await beginWhenFree(
+        request,
+        turn,
+        AbortSignal.any([signal, place.signal, refused.signal]),
+      );
+      const queuedMilliseconds = performance.now() - queuedAt;
       if (begun.kind === 'begun') {
         return { live: run(request, turn, begun, place), replayed: false, queuedMilliseconds };
       }
@@ -143,6 +158,25 @@ export function createTurns({ memory, slots, logBytes, queueMax, around, ...room
     } catch (error) {
       place.leave();
       throw error;
+    }
+  }
+
+  /** Begins the turn, on a shared store as soon as those of other servers let it. */
+  async function beginWhenFree(request: TurnRequest, turn: Turn, signal: AbortSignal): Promise<BeginOutcome> {
+    const { owner, sessionId, onBusy } = request;
+    for (;;) {
+      turn.createdAt = Date.now();
+      const outcome = await store.beginTurn(beginOf(request, turn));
+      if (outcome.kind !== 'busy' || !store.isShared || onBusy === 'reject') return outcome;
+      if (onBusy === 'interrupt' && outcome.turnId !== null) {
+        await store.cancelTurn(owner, sessionId, outcome.turnId);
+      }
+      try {
+        await pause(LOOK_AGAIN_MILLISECONDS, undefined, { signal });
+      } catch {
+        await store.leaveLine(sessionId, turn.id);
+        throw signal.reason instanceof AppError ? signal.reason : new AppError('turn_cancelled');
+      }
     }
   }
 
@@ -188,6 +222,7 @@ export function createTurns({ memory, slots, logBytes, queueMax, around, ...room
     const log = createTurnLog(turn.id, logBytes, ended);
     const { owner, sessionId, key } = request;
     running.add({ owner, sessionId, key, live: log, cancel: place.cancel });
+    const lease = leases.keep({ sessionId, turnId: turn.id, fence: begun.fence }, place.cancel);
     if (outOfGrace.aborted) place.cancel(outOfGrace.reason);
     log.append({ type: 'turn.started', turn });
     const runIt = () => runTurn({ ...begun, turn, request, log }, context, place.signal, closed.signal);
@@ -196,6 +231,7 @@ export function createTurns({ memory, slots, logBytes, queueMax, around, ...room
       .finally(() => {
         // Before anybody is told: who then asks for the turn, or sends the next one, meets what is stored.
         running.remove(turn.id);
+        lease.release();
         place.leave();
       })
       .then((over) => {
@@ -218,11 +254,16 @@ export function createTurns({ memory, slots, logBytes, queueMax, around, ...room
   }
 
   async function find(owner: string, sessionId: string, turnId: string): Promise<LiveTurn> {
-    return running.find(owner, sessionId, turnId)?.live ?? findEnded(store, owner, sessionId, turnId);
+    return (
+      running.find(owner, sessionId, turnId)?.live ??
+      findStored(store, owner, sessionId, turnId, closed.signal)
+    );
   }
 
   async function cancel(owner: string, sessionId: string, turnId: string): Promise<Turn> {
-    running.find(owner, sessionId, turnId)?.cancel(new AppError('turn_cancelled'));
+    const here = running.find(owner, sessionId, turnId);
+    if (here !== undefined) here.cancel(new AppError('turn_cancelled'));
+    else await store.cancelTurn(owner, sessionId, turnId);
     const { ended } = await find(owner, sessionId, turnId);
     return (await ended).turn;
   }
@@ -234,6 +275,7 @@ export function createTurns({ memory, slots, logBytes, queueMax, around, ...room
   async function drain(graceMilliseconds: number): Promise<void> {
     const error = new AppError('server_shutting_down');
     queue.refuse(error);
+    refused.abort(error);
     const timer = setTimeout(() => {
       shutdown.abort(error);
       for (const turn of running.all()) turn.cancel(error);
@@ -250,7 +292,7 @@ export function createTurns({ memory, slots, logBytes, queueMax, around, ...room
   }
 
   function beginOf(
-    { owner, sessionId, parentTurnId, input, memoryLimit, key }: TurnRequest,
+    { owner, sessionId, parentTurnId, input, memoryLimit, key, onBusy }: TurnRequest,
     turn: Turn,
   ): TurnBegin {
     return {
@@ -263,8 +305,8 @@ export function createTurns({ memory, slots, logBytes, queueMax, around, ...room
       reach: { places: memoryLimit, defaultPlaces: memory.defaultPlaces, taken: placesTaken(input) },
       key,
       onlyReplay: false,
-      leaseMilliseconds: 0,
-      line: null,
+      leaseMilliseconds: leases.milliseconds,
+      line: LINES[onBusy],
     };
   }
 }
