@@ -49,7 +49,9 @@ function shown(value: unknown, disclosure: Disclosure): unknown {
 /** The URL with its password blanked; a user without one is blanked too, as it may be a token. */
 function withoutPassword(text: string): string {
   const url = URL.parse(text);
-  if (url === null || (url.username === '' && url.password === '')) return text;
+  // An address of several hosts is no URL by the standard: all that may be a user or a password goes.
+  if (url === null) return text.replace(/^([a-z]+:\/\/).*@/i, `$1${CONCEALED}@`);
+  if (url.username === '' && url.password === '') return text;
   if (url.password === '') url.username = CONCEALED;
   else url.password = CONCEALED;
   return url.href;

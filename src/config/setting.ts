@@ -196,13 +196,20 @@ export function databaseUrl(declaration: Declaration<string>): Setting<string> {
   return {
     ...settingOf(
       declaration,
-      'sqlite:<path> (as in sqlite:data/parley.db or sqlite:/srv/parley.db) or memory:, the forms this version knows',
+      'sqlite:<path> (as in sqlite:data/parley.db or sqlite:/srv/parley.db), memory:, or redis://[user:password@]host[:port][/database] (rediss:// with TLS), the forms this version knows',
     ),
     disclosure: 'without-password',
-    // "sqlite://data" and "sqlite::memory:" mean different things elsewhere; refused before one is taken for a path.
-    parse: (text) => (/^(memory:|sqlite:(?!\/\/|:)\P{Cc}+)$/u.test(text) ? text : undefined),
+    parse: (text) => (DATABASE_URLS.some((form) => form.test(text)) ? text : undefined),
   };
 }
+
+/** What comes after the host of a server is looked at by the store. */
+const DATABASE_URLS = [
+  /^memory:$/,
+  // "sqlite://data" and "sqlite::memory:" mean different things elsewhere; refused before one is taken for a path.
+  /^sqlite:(?!\/\/|:)\P{Cc}+$/u,
+  /^rediss?:\/\/[^\s\p{Cc}/?#]+([/?][^\s\p{Cc}#]*)?$/u,
+];
 
 /** An address or host name to listen on. */
 export function host<Default extends string | null>(

@@ -26,7 +26,15 @@ test('memory: opens a store of its own each time', async () => {
 
 test('any other location is refused, without repeating what may be secret', async () => {
   const secret = 'mysql://user:secret@host/db';
-  for (const location of [secret, '', 'memory:x', 'sqlite:', 'sqlite://host/file', 'sqlite::memory:']) {
+  for (const location of [
+    secret,
+    '',
+    'memory:x',
+    'sqlite:',
+    'sqlite://host/file',
+    'sqlite::memory:',
+    'redis:host',
+  ]) {
     await assert.rejects(openStore(location), (error: Error) => {
       assert.match(error.message, /names no store\. Use sqlite:<path>/);
       assert.doesNotMatch(error.message, /secret/);

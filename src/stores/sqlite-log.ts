@@ -14,11 +14,7 @@ import { Worker } from 'node:worker_threads';
 import type { Database } from './sqlite-database.ts';
 import { rewriteLog } from './sqlite-log-check.ts';
 import type { Disk, Recovery } from './sqlite-outage.ts';
-
-/** The part of a logger that a store needs. */
-export interface StoreLog {
-  error(details: { err: unknown }, message: string): void;
-}
+import type { StoreLog } from './store-log.ts';
 
 export type CheckpointRequest = 'checkpoint' | 'close';
 export interface CheckpointReport {
@@ -47,7 +43,7 @@ const LIMITS: LogLimits = { checkpointFrames: 1024, longestFrames: 16_384 };
 export function openWriteAheadLog(
   database: Database,
   path: string,
-  log: StoreLog | undefined,
+  log: Pick<StoreLog, 'error'> | undefined,
   limits: LogLimits = LIMITS,
 ): WriteAheadLog {
   const descriptor = openSync(`${path}-wal`, 'r+');

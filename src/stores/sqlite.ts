@@ -14,7 +14,7 @@ import { type Database, openDatabase } from './sqlite-database.ts';
 import { openDatabaseFile } from './sqlite-file.ts';
 import { createGroupCommit, type GroupCommit } from './sqlite-group-commit.ts';
 import { createSqliteKeys } from './sqlite-keys.ts';
-import { openWriteAheadLog, type StoreLog } from './sqlite-log.ts';
+import { openWriteAheadLog } from './sqlite-log.ts';
 import { createSqlitePaths } from './sqlite-paths.ts';
 import { type SessionRow, toSession } from './sqlite-rows.ts';
 import { migrate, SCHEMA_VERSION } from './sqlite-schema.ts';
@@ -22,6 +22,7 @@ import { createSqliteSessions } from './sqlite-sessions.ts';
 import { createSqliteSweep } from './sqlite-sweep.ts';
 import { createSqliteTurns } from './sqlite-turns.ts';
 import type { BeginOutcome, CreateOutcome, PathQuery, SessionPath, TurnBegin, TurnCommit } from './store.ts';
+import type { StoreLog } from './store-log.ts';
 
 /**
  * Opens the store in a file, created with its directory if missing, and brings it up to date. Throws an

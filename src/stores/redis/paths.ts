@@ -1,0 +1,56 @@
+/** Paths on Redis: the end of one for a window, and the items of the conversation page by page. */
+
+import { takesPlace } from '../../conversation/item.ts';
+import type { Page, PageRequest } from '../../conversation/page.ts';
+import { AppError } from '../../errors.ts';
+import type { PathQuery, PathTurn, PlacedItem, SessionPath } from '../store.ts';
+import type { RedisConnection } from './connection.ts';
+import { type Keyspace, sessionKeys } from './keyspace.ts';
+import { READ_ITEMS, READ_PATH } from './path-scripts.ts';
+import { type SessionValues, toPath, toSession } from './records.ts';
+
+export function createRedisPaths(connection: RedisConnection, keyspace: Keyspace) {
+  return { read, listItems };
+
+  async function read({ owner, sessionId, turnId, reach }: PathQuery): Promise<SessionPath | null> {
+    const { session, turns } = sessionKeys(keyspace.bucketOf(sessionId), sessionId);
+    const parameters = [owner, turnId ?? '', reach.places ?? '', reach.defaultPlaces, reach.taken];
+    const reply = await connection.run<[SessionValues, string[]] | null>(
+      READ_PATH,
+      [session, turns],
+      parameters,
+    );
+    return reply && { session: toSession(sessionId, reply[0]), path: toPath(reply[1]) };
+  }
+
+  async function listItems(
+    owner: string,
+    sessionId: string,
+    page: PageRequest,
+  ): Promise<Page<PlacedItem> | null> {
+    const { session, turns, items } = sessionKeys(keyspace.bucketOf(sessionId), sessionId);
+    // One item more tells whether there is another page.
+    const wanted = page.limit + 1;
+    const reply = await connection.run<[cursorTurn: string, string[]] | 0 | null>(
+      READ_ITEMS,
+      [session, turns, items],
+      [owner, page.after ?? '', page.order, wanted],
+    );
+    if (reply === null) return null;
+    if (reply === 0) throw new AppError('invalid_cursor');
+    const [cursorTurn, path] = reply;
+    const placed = toPath(path).toReversed().flatMap(placedItems);
+    const isCursor = ({ item, turnId }: PlacedItem) => turnId === cursorTurn && item.id === page.after;
+    const asked =
+      page.order === 'asc'
+        ? placed.slice(placed.findLastIndex(isCursor) + 1)
+        : placed.slice(0, page.after === null ? placed.length : placed.findIndex(isCursor)).toReversed();
+    return { data: asked.slice(0, page.limit), hasMore: asked.length > page.limit };
+  }
+}
+
+function placedItems({ id, input, output, createdAt, completedAt }: PathTurn): PlacedItem[] {
+  const placed = (items: PathTurn['input'], time: number) =>
+    items.filter(takesPlace).map((item) => ({ item, turnId: id, createdAt: time }));
+  return [...placed(input, createdAt), ...placed(output, completedAt)];
+}

@@ -1,0 +1,228 @@
+/**
+ * What lies in the hashes of a session, and what it means: the one place where stored JSON is written and parsed. It
+ * sends nothing. Scripts move JSON as text and never look into it: numbers that they compare stand beside it.
+ */
+
+import type { Item } from '../../conversation/item.ts';
+import { expiresAt, type Session, type SessionSettings } from '../../conversation/session.ts';
+import type { ServedBy, Turn, TurnOutcome, TurnStatus } from '../../conversation/turn.ts';
+import type { PathTurn } from '../store.ts';
+
+/** The fields of a session's hash of which a session is made. A script gives them in this order. */
+export const SESSION_FIELDS = [
+  'owner',
+  'settings',
+  'head',
+  'provider',
+  'model',
+  'createdAt',
+  'updatedAt',
+] as const;
+
+/** The fields by their names in Lua. */
+export const LUA_SESSION_FIELDS = SESSION_FIELDS.map((field) => `'${field}'`).join(', ');
+
+/** Values of `SESSION_FIELDS`; an empty text stands for null. */
+export type SessionValues = [
+  owner: string,
+  settings: string,
+  head: string,
+  provider: string,
+  model: string,
+  createdAt: string,
+  updatedAt: string,
+];
+
+/** What records from before a setting was known do not have. */
+const LATER_SETTINGS = {} satisfies Partial<SessionSettings>;
+
+export function toSession(id: string, values: SessionValues): Session {
+  const [owner, settings, head, provider, model, createdAt, updatedAt] = values;
+  const servedBy: ServedBy | null = provider === '' ? null : { provider, model };
+  return {
+    id,
+    owner,
+    ...LATER_SETTINGS,
+    ...(JSON.parse(settings) as SessionSettings),
+    headTurnId: head === '' ? null : head,
+    servedBy,
+    createdAt: Number(createdAt),
+    updatedAt: Number(updatedAt),
+  };
+}
+
+/** A session's hash, as names and values in turn. Scripts add `running`, `fence`, `turns` and `revision`. */
+export function sessionFields(session: Session): string[] {
+  const { owner, headTurnId, servedBy, createdAt, updatedAt } = session;
+  const fields = {
+    owner,
+    head: headTurnId ?? '',
+    provider: servedBy?.provider ?? '',
+    model: servedBy?.model ?? '',
+    createdAt: String(createdAt),
+    updatedAt: String(updatedAt),
+  };
+  return [...settingsFields(session), ...Object.entries(fields).flat()];
+}
+
+/** What a change of settings writes: the settings, and of these what scripts compute with. */
+export function settingsFields(settings: SessionSettings): string[] {
+  const { memoryLimit, ttlSeconds } = settings;
+  const fields = {
+    settings: settingsJson(settings),
+    limit: memoryLimit === null ? '' : String(memoryLimit),
+    ttl: ttlSeconds === null ? '' : String(ttlSeconds * 1000),
+  };
+  return Object.entries(fields).flat();
+}
+
+/** The settings alone, named one by one: a caller's object may hold more. */
+function settingsJson(settings: SessionSettings): string {
+  const { title, provider, model, fallbackProviders, memoryLimit } = settings;
+  const { maxContextTokens, instructions, metadata, ttlSeconds } = settings;
+  return JSON.stringify({
+    title,
+    provider,
+    model,
+    fallbackProviders,
+    memoryLimit,
+    maxContextTokens,
+    instructions,
+    metadata,
+    ttlSeconds,
+  } satisfies SessionSettings);
+}
+
+/** When the session expires, as a score; empty if it never does. */
+export function expiryScore(session: Session): string {
+  const end = expiresAt(session);
+  return end === null ? '' : String(end);
+}
+
+/**
+ * A turn, by its number, in five fields of its session's hash of turns: `7` its place in the tree, `7e` its end, `7i` and
+ * `7o` its items, `7r` what else is known of it. Scripts write the first two, in the forms that are taken apart here.
+ */
+export type TurnValues = [
+  place: string,
+  end: string | null,
+  input: string,
+  output: string | null,
+  record: string | null,
+];
+
+/** What a turn's record keeps as JSON, because no script asks for it. */
+type TurnRecord = Omit<TurnOutcome, 'status' | 'output' | 'completedAt'>;
+
+const UNFINISHED: TurnRecord = {
+  provider: null,
+  model: null,
+  providerSource: null,
+  finishReason: null,
+  attempts: [],
+  usage: null,
+  error: null,
+  seenPlaces: 0,
+  trace: null,
+};
+
+export function toTurn(sessionId: string, values: TurnValues): Turn {
+  const [placeText, endText, input, output, record] = values;
+  const { id, parentId, createdAt } = parsePlace(placeText);
+  const end = endText === null ? null : parseEnd(endText);
+  return {
+    id,
+    sessionId,
+    parentId,
+    status: end?.status ?? 'in_progress',
+    // Also what records from before a field was known do not have.
+    ...UNFINISHED,
+    ...(record === null ? undefined : (JSON.parse(record) as TurnRecord)),
+    input: parseItems(input),
+    output: parseItems(output),
+    createdAt,
+    completedAt: end?.completedAt ?? null,
+  };
+}
+
+/** A path as scripts give it: four values for each turn, newest first. */
+export function toPath(values: readonly (string | null)[]): PathTurn[] {
+  const path: PathTurn[] = [];
+  for (let at = 0; at < values.length; at += 4) {
+    const { id, placesBefore, createdAt } = parsePlace(values[at] ?? '');
+    path.push({
+      id,
+      placesBefore,
+      input: parseItems(values[at + 2]),
+      output: parseItems(values[at + 3]),
+      createdAt,
+      completedAt: parseEnd(values[at + 1] ?? '').completedAt,
+    });
+  }
+  return path;
+}
+
+/** Where a turn stands in the tree, by numbers of turns, 0 for none. */
+export interface TreePlace {
+  parent: number;
+  /** An ancestor, by which distant ones are reached in few steps. */
+  jump: number;
+  /** How many turns the path to it has. */
+  depth: number;
+  placesBefore: number;
+  /** Places that its input takes. */
+  inputPlaces: number;
+}
+
+export function placeText(place: TreePlace, turn: Pick<Turn, 'createdAt' | 'parentId' | 'id'>): string {
+  const { parent, jump, depth, placesBefore, inputPlaces } = place;
+  return [parent, jump, depth, placesBefore, inputPlaces, turn.createdAt, turn.parentId ?? '-', turn.id].join(
+    ' ',
+  );
+}
+
+/** @param places on the path up to and with the turn */
+export function endText(status: TurnStatus, joined: boolean, places: number, completedAt: number): string {
+  return [status, joined ? 1 : 0, places, completedAt].join(' ');
+}
+
+export function recordJson(outcome: TurnRecord): string {
+  const { provider, model, providerSource, finishReason, attempts, usage, error, seenPlaces, trace } =
+    outcome;
+  return JSON.stringify({
+    provider,
+    model,
+    providerSource,
+    finishReason,
+    attempts,
+    usage,
+    error,
+    seenPlaces,
+    trace,
+  } satisfies TurnRecord);
+}
+
+/** The record of a turn that nobody finished. */
+export function interruptedRecordJson(error: TurnRecord['error']): string {
+  return recordJson({ ...UNFINISHED, error });
+}
+
+function parsePlace(text: string) {
+  const parts = text.split(' ');
+  return {
+    placesBefore: Number(parts[3]),
+    createdAt: Number(parts[5]),
+    parentId: parts[6] === '-' ? null : (parts[6] ?? null),
+    id: parts.slice(7).join(' '),
+  };
+}
+
+function parseEnd(text: string): { status: TurnStatus; completedAt: number } {
+  const [status = '', , , completedAt] = text.split(' ');
+  return { status: status as TurnStatus, completedAt: Number(completedAt) };
+}
+
+/** Null: there are none yet. */
+function parseItems(json: string | null | undefined): Item[] {
+  return json === null || json === undefined ? [] : (JSON.parse(json) as Item[]);
+}

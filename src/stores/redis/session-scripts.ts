@@ -1,0 +1,95 @@
+/**
+ * The scripts on sessions in their own slot. Whatever changes how a session is listed also notes it as `unlisted`, in the
+ * same step and under a new revision; listing.ts says what becomes of that.
+ */
+
+import { REVISION } from './lua-functions.ts';
+import { LUA_SESSION_FIELDS } from './records.ts';
+import { script } from './script.ts';
+
+/** Makes ready for a session's turns, which are written before it; nobody sees them while it is not there. */
+export const STAGE_SESSION = script(`
+local session, turns, items, unlisted = unpack(KEYS)
+${REVISION}
+if redis.call('EXISTS', session) == 1 then return redis.error_reply('ERR there is a session of this id') end
+redis.call('UNLINK', turns, items)
+redis.call('ZADD', unlisted, nextRevision(), ARGV[1])
+return 1
+`);
+
+/** Adds a session, and returns its revision. Parameters after the first four: names and values of its fields. */
+export const ADD_SESSION = script(`
+local session, turns, expiry, idle, unlisted, gone = unpack(KEYS)
+local sessionId, turnCount, updatedAt, expiresAt = unpack(ARGV, 1, 4)
+${REVISION}
+if redis.call('EXISTS', session) == 1 then return redis.error_reply('ERR there is a session of this id') end
+if turnCount ~= '0' and redis.call('HEXISTS', turns, '1') == 0 then
+  return redis.error_reply('ERR its turns were swept while it was made')
+end
+local revision = nextRevision()
+redis.call('HSET', session, 'turns', turnCount, 'revision', revision, unpack(ARGV, 5))
+redis.call('ZADD', idle, updatedAt, sessionId)
+if expiresAt ~= '' then redis.call('ZADD', expiry, expiresAt, sessionId) end
+redis.call('ZADD', unlisted, revision, sessionId)
+redis.call('HDEL', gone, sessionId)
+return revision
+`);
+
+/**
+ * Changes the settings if they are still those that the change was made from: 0 if not, nothing if the session is not the
+ * owner's. Returns the revision, empty if it is listed as before, and the session. Parameters after the first seven: names
+ * and values of fields.
+ */
+export const UPDATE_SESSION = script(`
+local session, expiry, idle, unlisted = unpack(KEYS)
+local owner, sessionId, expected, updatedAt, expiresAt, forget, relist = unpack(ARGV, 1, 7)
+${REVISION}
+local values = redis.call('HMGET', session, 'owner', 'settings', 'running', 'revision')
+if values[1] ~= owner then return nil end
+if values[2] ~= expected then return 0 end
+redis.call('HSET', session, 'updatedAt', updatedAt, unpack(ARGV, 8))
+if forget == '1' then redis.call('HSET', session, 'provider', '', 'model', '') end
+-- a session with a running turn is in neither list until that ends
+if not values[3] then
+  redis.call('ZADD', idle, updatedAt, sessionId)
+  if expiresAt ~= '' then redis.call('ZADD', expiry, expiresAt, sessionId)
+  else redis.call('ZREM', expiry, sessionId) end
+end
+local revision = ''
+if relist == '1' then
+  revision = nextRevision(values[4])
+  redis.call('HSET', session, 'revision', revision)
+  redis.call('ZADD', unlisted, revision, sessionId)
+end
+return {revision, redis.call('HMGET', session, ${LUA_SESSION_FIELDS})}
+`);
+
+/**
+ * Removes a session with everything in it. UNLINK takes the keys away and leaves their memory to another thread, so that
+ * a long conversation costs no more than a short one. Expects `base`, `running`, `expiry`, `idle`, `unlisted` and
+ * `gone`; the keys of the session are made from the bucket's name, in whose slot they lie.
+ */
+export const REMOVE = `${REVISION}
+local function remove(sessionId)
+  local session = base .. 'session:' .. sessionId
+  local values = redis.call('HMGET', session, 'owner', 'revision')
+  redis.call('UNLINK', session, session .. ':turns', session .. ':items', session .. ':keys',
+    session .. ':line', session .. ':places')
+  redis.call('ZREM', running, sessionId)
+  redis.call('ZREM', expiry, sessionId)
+  redis.call('ZREM', idle, sessionId)
+  local revision = nextRevision(values[2])
+  redis.call('ZADD', unlisted, revision, sessionId)
+  redis.call('HSET', gone, sessionId, values[1])
+  return {sessionId, values[1], revision}
+end
+`;
+
+/** Removes the owner's session and returns its revision; nothing if there is none. */
+export const REMOVE_SESSION = script(`
+local session, running, expiry, idle, unlisted, gone = unpack(KEYS)
+local base, sessionId, owner = unpack(ARGV)
+${REMOVE}
+if redis.call('HGET', session, 'owner') ~= owner then return nil end
+return remove(sessionId)[3]
+`);

@@ -1,0 +1,196 @@
+/** Turns on Redis: each method is one script, and so one round trip, in the slot of its session. */
+
+import { countPlaces, type Item, takesPlace } from '../../conversation/item.ts';
+import type { Page, PageRequest } from '../../conversation/page.ts';
+import { joinsConversation, servedBy, type Turn, type TurnError } from '../../conversation/turn.ts';
+import { AppError } from '../../errors.ts';
+import type { BeginOutcome, TurnBegin, TurnClaim, TurnCommit, TurnRenewal } from '../store.ts';
+import { BEGIN_TURN } from './begin-turn-script.ts';
+import type { RedisConnection } from './connection.ts';
+import { type Bucket, type Keyspace, sessionKeys } from './keyspace.ts';
+import {
+  interruptedRecordJson,
+  recordJson,
+  type SessionValues,
+  type TurnValues,
+  toPath,
+  toSession,
+  toTurn,
+} from './records.ts';
+import { COMMIT_TURN, FAIL_TURNS, GET_TURN, LIST_TURNS, RENEW } from './turn-scripts.ts';
+
+/** Turns that one script fails at most: what a server leaves behind, and still a short step. */
+const FAILED_AT_ONCE = 50;
+
+type BeginReply =
+  | ['missing', 'session' | 'parent']
+  | ['key_reused']
+  | ['unusable_parent']
+  | ['replay', TurnValues]
+  | ['busy', string?]
+  | ['begun', fence: number, parentId: string, session: SessionValues, path: (string | null)[]];
+
+export function createRedisTurns(connection: RedisConnection, keyspace: Keyspace) {
+  return { begin, commit, renew, leaveLine, get, list, failInterrupted };
+
+  async function begin(request: TurnBegin): Promise<BeginOutcome> {
+    const { owner, sessionId, turnId, parentTurnId, input, createdAt, reach, key } = request;
+    const bucket = keyspace.bucketOf(sessionId);
+    const { session, turns, items, keys, line, places } = sessionKeys(bucket, sessionId);
+    const { running, expiry, idle, turnKeyEnds } = bucket;
+    const reply = await connection.run<BeginReply>(
+      BEGIN_TURN,
+      [session, turns, items, keys, line, places, running, expiry, idle, turnKeyEnds],
+      [
+        owner,
+        sessionId,
+        turnId,
+        parentText(parentTurnId),
+        createdAt,
+        JSON.stringify(input),
+        countPlaces(input),
+        reach.places ?? '',
+        reach.defaultPlaces,
+        reach.taken,
+        key?.value ?? '',
+        key?.fingerprint ?? '',
+        key?.expiresAt ?? '',
+        request.onlyReplay ? 1 : '',
+        request.leaseMilliseconds,
+        lineRank(request.line),
+        ...placedIds(input),
+      ],
+    );
+    return toOutcome(sessionId, reply);
+  }
+
+  async function commit({ sessionId, turnId, fence, outcome }: TurnCommit): Promise<boolean> {
+    const bucket = keyspace.bucketOf(sessionId);
+    const { session, turns, items } = sessionKeys(bucket, sessionId);
+    const { status, output, completedAt } = outcome;
+    const served = servedBy(outcome);
+    const held = await connection.run<0 | 1>(
+      COMMIT_TURN,
+      [session, turns, items, bucket.running, bucket.expiry, bucket.idle],
+      [
+        sessionId,
+        turnId,
+        fence,
+        status,
+        joinsConversation(outcome) ? 1 : 0,
+        completedAt,
+        countPlaces(output),
+        JSON.stringify(output),
+        recordJson(outcome),
+        served?.provider ?? '',
+        served?.model ?? '',
+        ...placedIds(output),
+      ],
+    );
+    return held === 1;
+  }
+
+  async function renew({ running, waiting, leaseMilliseconds }: TurnRenewal): Promise<string[]> {
+    const asked = [...running, ...waiting.map((place) => ({ ...place, fence: null }))];
+    const byBucket = Map.groupBy(asked, ({ sessionId }) => keyspace.bucketOf(sessionId));
+    const missing = await Promise.all(
+      [...byBucket].map(([bucket, claims]) => renewIn(bucket, claims, leaseMilliseconds)),
+    );
+    const gone = new Set(missing.flat());
+    return asked.filter((claim) => gone.has(claim)).map(({ turnId }) => turnId);
+  }
+
+  /** Returns those that are not there. */
+  async function renewIn(bucket: Bucket, claims: Renewed[], leaseMilliseconds: number): Promise<Renewed[]> {
+    const missing = await connection.run<number[]>(
+      RENEW,
+      [bucket.running],
+      [
+        bucket.base,
+        leaseMilliseconds,
+        ...claims.flatMap(({ sessionId, turnId, fence }) => [sessionId, turnId, fence ?? '-']),
+      ],
+    );
+    return missing.flatMap((index) => claims[index] ?? []);
+  }
+
+  async function leaveLine(sessionId: string, turnId: string): Promise<void> {
+    const { line, places } = sessionKeys(keyspace.bucketOf(sessionId), sessionId);
+    const ranks = [`0${turnId}`, `1${turnId}`];
+    // First out of the line, which decides; a place that is left in the other list goes when its time is over.
+    await connection.send(line, ['ZREM', line, ...ranks]);
+    await connection.send(places, ['ZREM', places, ...ranks]);
+  }
+
+  async function get(owner: string, sessionId: string, turnId: string): Promise<Turn | null> {
+    const { session, turns } = sessionKeys(keyspace.bucketOf(sessionId), sessionId);
+    const values = await connection.run<TurnValues | null>(GET_TURN, [session, turns], [owner, turnId]);
+    return values && toTurn(sessionId, values);
+  }
+
+  async function list(owner: string, sessionId: string, page: PageRequest): Promise<Page<Turn> | null> {
+    const { limit, after, order } = page;
+    const { session, turns } = sessionKeys(keyspace.bucketOf(sessionId), sessionId);
+    // One turn more tells whether there is another page.
+    const parameters = [owner, after ?? '', order, limit + 1];
+    const found = await connection.run<TurnValues[] | 0 | null>(LIST_TURNS, [session, turns], parameters);
+    if (found === null) return null;
+    if (found === 0) throw new AppError('invalid_cursor');
+    return {
+      data: found.slice(0, limit).map((values) => toTurn(sessionId, values)),
+      hasMore: found.length > limit,
+    };
+  }
+
+  async function failInterrupted(reason: TurnError, completedAt: number): Promise<number> {
+    const record = interruptedRecordJson(reason);
+    const counts = keyspace.buckets.map((bucket) => failIn(bucket, record, completedAt));
+    return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0);
+  }
+
+  async function failIn(bucket: Bucket, record: string, completedAt: number): Promise<number> {
+    const { base, running, expiry, idle } = bucket;
+    for (let failed = 0; ; ) {
+      const parameters = [base, FAILED_AT_ONCE, completedAt, record];
+      const count = await connection.run<number>(FAIL_TURNS, [running, expiry, idle], parameters);
+      failed += count;
+      if (count < FAILED_AT_ONCE) return failed;
+    }
+  }
+}
+
+type Renewed = Omit<TurnClaim, 'fence'> & { fence: number | null };
+
+function toOutcome(sessionId: string, reply: BeginReply): BeginOutcome {
+  const [kind] = reply;
+  if (kind === 'begun') {
+    const [, fence, parentId, values, path] = reply;
+    return {
+      kind,
+      session: toSession(sessionId, values),
+      path: toPath(path),
+      parentId: parentId === '-' ? null : parentId,
+      fence,
+    };
+  }
+  if (kind === 'replay') return { kind, turn: toTurn(sessionId, reply[1]) };
+  if (kind === 'busy') return { kind, turnId: reply[1] ?? null };
+  if (kind === 'missing') return { kind, what: reply[1] };
+  return { kind };
+}
+
+/** As the script knows parents: the head, none, or a turn. */
+function parentText(parentTurnId: string | null | undefined): string {
+  if (parentTurnId === undefined) return '';
+  return parentTurnId === null ? '0' : `#${parentTurnId}`;
+}
+
+function lineRank(line: TurnBegin['line']): string {
+  if (line === null) return '';
+  return line === 'front' ? '0' : '1';
+}
+
+/** Each once, for an item may be there twice. */
+export function placedIds(items: readonly Item[]): string[] {
+  return [...new Set(items.filter(takesPlace).map(({ id }) => id))];
+}
