@@ -14,10 +14,12 @@ import { createClient } from '@redis/client';
 
 export interface RedisServer {
   port: number;
+  /** Where the nodes of a cluster talk to each other. */
+  busPort: number;
   /** Where a store finds it, with keys of its own for each call. */
   url(): string;
   /** Runs a command as an operator would. */
-  command(...words: string[]): Promise<unknown>;
+  command<Reply = string>(...words: string[]): Promise<Reply>;
   /** Ends the process with nothing written or said. */
   kill(): Promise<void>;
   /** Starts it again on the same port and data. */
@@ -29,6 +31,8 @@ export interface RedisServer {
   stop(): Promise<void>;
 }
 
+const TRIES = 5;
+
 /** Whether there is a server to run; tests that need one are skipped without. */
 export const redisBinary: string | null = findBinary();
 
@@ -38,39 +42,62 @@ export const skipWithoutRedis: string | false =
 
 /** @param options more of the command line, such as `--appendfsync always` */
 export async function startRedis(...options: string[]): Promise<RedisServer> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await startOn(await freePort(), await freePort(), options);
+    } catch (error) {
+      // Somebody else may have taken the port in between.
+      if (tries === TRIES) throw error;
+    }
+  }
+}
+
+async function startOn(port: number, busPort: number, options: readonly string[]): Promise<RedisServer> {
   const directory = mkdtempSync(join(tmpdir(), 'parley-redis-'));
-  const port = await freePort();
-  const words = ['--port', `${port}`, '--bind', '127.0.0.1', '--dir', directory, '--save', ''];
+  const words = ['--port', `${port}`, '--cluster-port', `${busPort}`, '--bind', '127.0.0.1'];
+  words.push('--dir', directory, '--save', '', ...options);
   let server: ChildProcess | null = null;
   let prefixes = 0;
-  await start();
+  const endNow = () => server?.kill('SIGKILL');
+  process.on('exit', endNow);
+  try {
+    await start();
+  } catch (error) {
+    await stop();
+    throw error;
+  }
 
   return {
     port,
+    busPort,
     url: () => `redis://127.0.0.1:${port}/?prefix=test${process.pid}-${(prefixes += 1)}:`,
-    command,
+    command: (...given) => redisCommand(port, ...given),
     kill: () => end('SIGKILL'),
     start,
     pause: () => void server?.kill('SIGSTOP'),
     resume: () => void server?.kill('SIGCONT'),
-    async stop() {
-      await end('SIGKILL');
-      rmSync(directory, { recursive: true, force: true });
-    },
+    stop,
   };
 
   async function start(): Promise<void> {
-    const child = spawn(redisBinary ?? 'redis-server', [...words, ...options], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
+    const child = spawn(redisBinary ?? 'redis-server', words, { stdio: ['ignore', 'pipe', 'ignore'] });
     server = child;
+    const lines: string[] = [];
     for await (const line of createInterface({ input: child.stdout })) {
+      lines.push(line);
       if (line.includes('Ready to accept connections')) {
-        child.stdout.resume();
+        // Nobody reads what it says from here on, which it does not mind.
+        child.stdout.destroy();
         return;
       }
     }
-    throw new Error(`redis-server did not start with ${[...words, ...options].join(' ')}`);
+    throw new Error(`redis-server did not start with ${words.join(' ')}:\n${lines.join('\n')}`);
+  }
+
+  async function stop(): Promise<void> {
+    await end('SIGKILL');
+    process.off('exit', endNow);
+    rmSync(directory, { recursive: true, force: true });
   }
 
   async function end(signal: NodeJS.Signals): Promise<void> {
@@ -82,17 +109,13 @@ export async function startRedis(...options: string[]): Promise<RedisServer> {
     child.kill(signal);
     await ended;
   }
-
-  function command(...given: string[]): Promise<unknown> {
-    return redisCommand(port, ...given);
-  }
 }
 
 /** One command over a connection of its own, as an operator would send it. */
-export async function redisCommand(port: number, ...words: string[]): Promise<unknown> {
+export async function redisCommand<Reply = string>(port: number, ...words: string[]): Promise<Reply> {
   const client = await createClient({ RESP: 2, socket: { host: '127.0.0.1', port } }).connect();
   try {
-    return await client.sendCommand(words);
+    return await client.sendCommand<Reply>(words);
   } finally {
     client.destroy();
   }

@@ -5,7 +5,13 @@
  */
 
 import { AppError } from '../../errors.ts';
-import { asStoreError, isUnknownScript, isWorthAnotherTry, NotConnectedError } from './failures.ts';
+import {
+  asStoreError,
+  isRefusal,
+  isUnknownScript,
+  isWorthAnotherTry,
+  NotConnectedError,
+} from './failures.ts';
 import type { RedisLocation } from './location.ts';
 import type { Script } from './script.ts';
 import { createTransport, type Transport } from './transport.ts';
@@ -35,14 +41,17 @@ export async function openConnection(
   location: RedisLocation,
   timeoutMilliseconds: number,
 ): Promise<RedisConnection> {
-  /** What went wrong last, which says more than that there is no connection. */
-  let lastError: Error | undefined;
+  /** What went wrong with connections last, which says more than that there is none. */
+  let lastError: { error: Error; at: number } | null = null;
   const connect = () =>
     createTransport(location, timeoutMilliseconds, (error) => {
-      lastError = error;
+      lastError = { error, at: performance.now() };
+      if (isRefusal(error)) refuse?.(error);
     });
+  /** Ends the opening at once; null when it is over. */
+  let refuse: ((error: Error) => void) | null = null;
   let transport = connect();
-  let replacedAt = performance.now();
+  let replacedAt = Number.NEGATIVE_INFINITY;
   let isClosed = false;
   /** Connections that were replaced and are not closed yet. */
   const old = new Set<Transport>();
@@ -50,18 +59,21 @@ export async function openConnection(
   await firstConnection();
   return { isCluster: location.kind === 'cluster', run, send, close };
 
+  /** Waits for what is just being started; a server that answers with a refusal is not waited for. */
   async function firstConnection(): Promise<void> {
-    const limit = Math.max(timeoutMilliseconds, FIRST_CONNECTION);
-    const isConnected = await Promise.race([
-      transport.connect().then(() => true),
-      new Promise<false>((resolve) => setTimeout(resolve, limit, false).unref()),
-    ]);
-    if (isConnected) return;
+    let timer: NodeJS.Timeout | undefined;
+    const refused = new Promise<Error>((resolve) => {
+      refuse = resolve;
+      const limit = Math.max(timeoutMilliseconds, FIRST_CONNECTION);
+      timer = setTimeout(() => resolve(lastError?.error ?? new Error('it does not answer')), limit);
+    });
+    const cause = await Promise.race([transport.connect().then(() => null), refused]);
+    clearTimeout(timer);
+    refuse = null;
+    if (cause === null) return;
     transport.destroy();
     const [{ host, port } = { host: '', port: 0 }] = location.nodes;
-    throw new Error(
-      `Redis at ${host}:${port} cannot be used: ${lastError?.message ?? 'it does not answer'}.`,
-    );
+    throw new Error(`Redis at ${host}:${port} cannot be used: ${cause.message}.`, { cause });
   }
 
   function run<Reply>(
@@ -101,7 +113,7 @@ export async function openConnection(
     if (isClosed) return Promise.reject(unavailable(new NotConnectedError('The store is closed.')));
     return new Promise<Reply>((resolve, reject) => {
       const timer = setTimeout(() => {
-        reject(unavailable(lastError ?? new Error(`Redis took longer than ${timeoutMilliseconds} ms.`)));
+        reject(unavailable(whyNot()));
         replaceTransport();
       }, timeoutMilliseconds);
       work(performance.now() + timeoutMilliseconds)
@@ -111,6 +123,11 @@ export async function openConnection(
         )
         .finally(() => clearTimeout(timer));
     });
+  }
+
+  function whyNot(): Error {
+    if (lastError !== null && performance.now() - lastError.at < timeoutMilliseconds) return lastError.error;
+    return new Error(`Redis took longer than ${timeoutMilliseconds} ms.`);
   }
 
   /**

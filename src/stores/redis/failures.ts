@@ -58,6 +58,11 @@ export function isWorthAnotherTry(error: unknown): boolean {
   return error instanceof NotConnectedError || nameOf(error) === 'ClientOfflineError';
 }
 
+/** Whether a server answers, and says that it does not serve us: trying again changes nothing. */
+export function isRefusal(error: unknown): boolean {
+  return error instanceof ErrorReply && !MOMENTARY.has(word(error));
+}
+
 /** Whether the server does not know the script any more: it was started anew, or flushed. */
 export function isUnknownScript(error: unknown): boolean {
   return error instanceof ErrorReply && word(error) === 'NOSCRIPT';
