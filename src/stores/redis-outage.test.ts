@@ -6,8 +6,9 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { type RedisServer, skipWithoutRedis, startRedis } from '../../test/redis-server.ts';
 import { startTcpProxy } from '../../test/tcp-proxy.ts';
 import { AppError } from '../errors.ts';
-import { sampleClient, sampleEntry } from './admin-store.contract.ts';
+import { sampleClient } from './admin-store.contract.ts';
 import type { OpenedStore } from './admin-store.ts';
+import { sampleEntry } from './admin-store-samples.contract.ts';
 import { openRedisStore } from './redis.ts';
 import {
   begin,

@@ -19,6 +19,7 @@ import { AppError } from '../errors.ts';
 import type { AdminStore, OpenedStore } from './admin-store.ts';
 import { createRedisAdmin } from './redis/admin.ts';
 import { openConnection, type RedisConnection } from './redis/connection.ts';
+import { createRedisEverybody } from './redis/everybody.ts';
 import { createKeyspace, type Keyspace } from './redis/keyspace.ts';
 import { createRedisListing } from './redis/listing.ts';
 import { parseRedisLocation } from './redis/location.ts';
@@ -27,6 +28,7 @@ import { findPersistenceProblems } from './redis/persistence.ts';
 import { createRedisSessions } from './redis/sessions.ts';
 import { createRedisSweep } from './redis/sweep.ts';
 import { createRedisTurns } from './redis/turns.ts';
+import { createRedisUsage } from './redis/usage.ts';
 import type { StoreLog } from './store-log.ts';
 
 export interface RedisStoreOptions {
@@ -52,6 +54,11 @@ function createRedisStore(connection: RedisConnection, keyspace: Keyspace): Open
   const turns = createRedisTurns(connection, keyspace);
   const paths = createRedisPaths(connection, keyspace);
   const { sweep } = createRedisSweep(connection, keyspace, listing, sessions);
+  const admin: AdminStore = createRedisAdmin(connection, keyspace, {
+    everybody: createRedisEverybody(connection, keyspace),
+    usage: createRedisUsage(connection, keyspace),
+    remove: sessions.remove,
+  });
   const calls = createCalls();
 
   return {
@@ -74,7 +81,7 @@ function createRedisStore(connection: RedisConnection, keyspace: Keyspace): Open
       sweep,
       ping,
     } satisfies Omit<OpenedStore, 'isShared' | 'admin' | 'close'>),
-    admin: calls.counted({ ...createRedisAdmin(connection, keyspace) } satisfies AdminStore),
+    admin: calls.counted(admin),
     async close() {
       await calls.end();
       connection.close();

@@ -65,12 +65,18 @@ export const SAVE_KEYS = change(`
   return true
 `);
 
-export const SAVE_BYPASS = change(`
+/** Of records that are read whole, such as networks: parameters are the name and the text. */
+export const SAVE_RECORD = change(`
   redis.call('HSET', KEYS[3], ARGV[3], ARGV[4])
   return true
 `);
 
-export const DELETE_BYPASS = change(`
+/** An entry whose change is kept elsewhere, or nowhere. */
+export const ADD_ENTRY = change(`
+  return true
+`);
+
+export const DELETE_RECORD = change(`
   return redis.call('HDEL', KEYS[3], ARGV[3]) == 1
 `);
 

@@ -5,34 +5,50 @@
 
 import type { ApiKey, AuditEntry, BypassEntry, Client } from '../../conversation/client.ts';
 import type { Page, PageRequest } from '../../conversation/page.ts';
+import type { StoppedProvider } from '../../conversation/stopped-provider.ts';
 import type { AdminStore } from '../admin-store.ts';
 import {
-  DELETE_BYPASS,
+  ADD_ENTRY,
   DELETE_CLIENT,
+  DELETE_RECORD,
   LIST_KEYS,
   NOTE_KEY_USES,
   PAGE_OF_RECORDS,
-  SAVE_BYPASS,
   SAVE_CLIENT,
   SAVE_KEYS,
+  SAVE_RECORD,
 } from './admin-scripts.ts';
 import type { RedisConnection } from './connection.ts';
+import type { createRedisEverybody } from './everybody.ts';
 import type { Keyspace } from './keyspace.ts';
 import type { Script } from './script.ts';
+import type { createRedisUsage } from './usage.ts';
 
 /** A client without the time of its making, which is kept beside it. */
 type ClientRecord = Omit<Client, 'createdAt'>;
 /** What stays of a key, and what can change. */
 type KeyRecord = Pick<ApiKey, 'id' | 'clientId' | 'prefix' | 'hash' | 'createdAt'>;
 type KeyChange = Pick<ApiKey, 'note' | 'expiresAt'>;
+/** What the rest of the store does for operators. */
+export interface AdminParts {
+  everybody: ReturnType<typeof createRedisEverybody>;
+  usage: ReturnType<typeof createRedisUsage>;
+  remove(owner: string, sessionId: string): Promise<boolean>;
+}
+
 type KeyValues = [record: string, change: string, revokedAt: string | null, lastUsedAt: string | null];
 
-export function createRedisAdmin(connection: RedisConnection, { admin: base }: Keyspace): AdminStore {
+export function createRedisAdmin(
+  connection: RedisConnection,
+  { admin: base }: Keyspace,
+  { everybody, usage, remove }: AdminParts,
+): AdminStore {
   const named = (...names: string[]) => names.map((name) => base + name);
   const audit = named('audit', 'audit-ids');
   const clients = named('clients', 'client-ids', 'client-beginnings');
   const keys = named('keys', 'key-changes', 'key-revocations', 'key-uses');
   const bypass = named('bypass');
+  const stopped = named('stopped-providers');
 
   return {
     saveClient: async ({ createdAt, ...client }, entry) => {
@@ -52,13 +68,24 @@ export function createRedisAdmin(connection: RedisConnection, { admin: base }: K
       if (uses.size > 0) await connection.run(NOTE_KEY_USES, keys, [...uses].flat());
     },
     saveBypass: async (entry, auditEntry) => {
-      await change(SAVE_BYPASS, bypass, auditEntry, [entry.network, JSON.stringify(entry)]);
+      await change(SAVE_RECORD, bypass, auditEntry, [entry.network, JSON.stringify(entry)]);
     },
-    deleteBypass: (network, entry) => change(DELETE_BYPASS, bypass, entry, [network]),
-    async listBypass() {
-      const texts = await connection.send<string[]>(base, ['HVALS', ...bypass]);
-      const found = texts.map((text) => JSON.parse(text) as BypassEntry);
-      return found.sort((one, other) => (one.network < other.network ? -1 : 1));
+    deleteBypass: (network, entry) => change(DELETE_RECORD, bypass, entry, [network]),
+    listBypass: () => allOf(bypass, ({ network }: BypassEntry) => network),
+    saveStoppedProvider: async (provider, entry) => {
+      await change(SAVE_RECORD, stopped, entry, [provider.provider, JSON.stringify(provider)]);
+    },
+    deleteStoppedProvider: (provider, entry) => change(DELETE_RECORD, stopped, entry, [provider]),
+    listStoppedProviders: () => allOf(stopped, ({ provider }: StoppedProvider) => provider),
+    ownerOf: everybody.ownerOf,
+    allSessions: everybody.sessions,
+    deleteSessions,
+    recentTurns: everybody.turns,
+    findTurn: everybody.turn,
+    saveUsage: usage.save,
+    readUsage: usage.read,
+    saveAudit: async (entry) => {
+      await change(ADD_ENTRY, [], entry, []);
     },
     listAudit: (page) =>
       pageOf([...audit, ...audit.slice(0, 1)], page, ([text]) => JSON.parse(text) as AuditEntry),
@@ -74,6 +101,34 @@ export function createRedisAdmin(connection: RedisConnection, { admin: base }: K
     const { id, at, action, subject, details } = entry;
     const text = JSON.stringify({ id, at, action, subject, details } satisfies AuditEntry);
     return (await connection.run<0 | 1>(script, [...audit, ...keys], [id, text, ...parameters])) === 1;
+  }
+
+  /**
+   * The log and the sessions are in different slots. The entry comes first: if it cannot be written nothing is deleted,
+   * and there is no change without its entry. A crash in the middle leaves some of the sessions, and whoever deletes
+   * them again finds those.
+   */
+  async function deleteSessions(
+    owner: string,
+    sessionIds: readonly string[],
+    entry: AuditEntry,
+  ): Promise<string[]> {
+    const owners = await Promise.all(sessionIds.map((id) => everybody.ownerOf(id)));
+    const there = sessionIds.filter((_, index) => owners[index] === owner);
+    if (there.length === 0) return [];
+    await change(ADD_ENTRY, [], entry, []);
+    const removed = await Promise.all(there.map((id) => remove(owner, id)));
+    return there.filter((_, index) => removed[index]);
+  }
+
+  /** Records that are few, in the order of their names. */
+  async function allOf<Element>(
+    [key = '']: readonly string[],
+    nameOf: (element: Element) => string,
+  ): Promise<Element[]> {
+    const texts = await connection.send<string[]>(key, ['HVALS', key]);
+    const found = texts.map((text) => JSON.parse(text) as Element);
+    return found.sort((one, other) => (nameOf(one) < nameOf(other) ? -1 : 1));
   }
 
   /** A page of records by id, each with what is kept beside it. */

@@ -10,7 +10,7 @@ import { script } from './script.ts';
 /** Parameters after the ones named in the first lines: the ids of the input's items that have a place. */
 export const BEGIN_TURN = script(`
 local session, turns, items, keys, line, places = unpack(KEYS, 1, 6)
-local running, expiry, idle, turnKeyEnds = unpack(KEYS, 7, 10)
+local running, expiry, idle, turnKeyEnds, turnIds = unpack(KEYS, 7, 11)
 local owner, sessionId, turnId, parent, createdAt, input, inputPlaces = unpack(ARGV, 1, 7)
 local reachPlaces, defaultPlaces, taken = unpack(ARGV, 8, 10)
 local key, fingerprint, keyEnd, onlyReplay, lease, rank = unpack(ARGV, 11, 16)
@@ -107,6 +107,7 @@ for at = FIRST_ITEM, #ARGV do
 end
 redis.call('HSET', session, 'running', turnId, 'fence', own)
 redis.call('ZADD', running, leaseEnd, sessionId)
+redis.call('ZADD', turnIds, 0, turnId .. ' ' .. sessionId)
 redis.call('ZREM', expiry, sessionId)
 redis.call('ZREM', idle, sessionId)
 leaveLine()

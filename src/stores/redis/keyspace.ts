@@ -23,6 +23,12 @@ export interface Bucket {
   readonly expiry: string;
   /** Ids of sessions without a running turn by the time of their last change. */
   readonly idle: string;
+  /** Ids of all sessions, in their order. */
+  readonly sessionIds: string;
+  /** `<turn id> <session id>` of all turns, in the order of turns' ids; also of sessions that are removed, until a sweep. */
+  readonly turnIds: string;
+  /** `<revision> <session id>` of removed sessions whose turns are still to be taken out of the list of turns. */
+  readonly removed: string;
   /** `<session id> <key>` by the time at which the request key of a turn expires. */
   readonly turnKeyEnds: string;
   /** By owner and key, which session the key has made. Not of the sessions in this bucket: dealt by the key. */
@@ -107,6 +113,9 @@ function bucketAt(base: string): Bucket {
     running: `${base}running`,
     expiry: `${base}expiry`,
     idle: `${base}idle`,
+    sessionIds: `${base}session-ids`,
+    turnIds: `${base}turn-ids`,
+    removed: `${base}removed`,
     turnKeyEnds: `${base}turn-key-ends`,
     sessionKeys: `${base}session-keys`,
     sessionKeyEnds: `${base}session-key-ends`,

@@ -6,6 +6,7 @@
 import type { Item } from '../../conversation/item.ts';
 import { expiresAt, type Session, type SessionSettings } from '../../conversation/session.ts';
 import type { ServedBy, Turn, TurnOutcome, TurnStatus } from '../../conversation/turn.ts';
+import type { TurnSummary } from '../../conversation/turn-summary.ts';
 import type { PathTurn } from '../store.ts';
 
 /** The fields of a session's hash of which a session is made. A script gives them in this order. */
@@ -143,6 +144,21 @@ export function toTurn(sessionId: string, values: TurnValues): Turn {
     createdAt,
     completedAt: end?.completedAt ?? null,
   };
+}
+
+/** What operators see of a turn: its place, its end and its record. */
+export type SummaryValues = [place: string, end: string | null, record: string | null];
+
+export function toSummary(owner: string, sessionId: string, values: SummaryValues): TurnSummary {
+  const [place, end, record] = values;
+  const {
+    input: _,
+    output: __,
+    seenPlaces: ___,
+    trace: ____,
+    ...summary
+  } = toTurn(sessionId, [place, end, '[]', null, record]);
+  return { ...summary, owner };
 }
 
 /** A path as scripts give it: four values for each turn, newest first. */

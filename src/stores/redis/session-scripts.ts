@@ -7,19 +7,35 @@ import { REVISION } from './lua-functions.ts';
 import { LUA_SESSION_FIELDS } from './records.ts';
 import { script } from './script.ts';
 
+/**
+ * Puts the turns of a session out of sight, for the sweep to take them out of the list of all turns a few at a time.
+ * Expects `base` and `removed`.
+ */
+export const SHELVE = `
+local function shelve(sessionId, revision)
+  local turns = base .. 'session:' .. sessionId .. ':turns'
+  if redis.call('EXISTS', turns) == 0 then return end
+  redis.call('RENAME', turns, base .. 'removed:' .. revision)
+  redis.call('ZADD', removed, 0, revision .. ' ' .. sessionId)
+end
+`;
+
 /** Makes ready for a session's turns, which are written before it; nobody sees them while it is not there. */
 export const STAGE_SESSION = script(`
-local session, turns, items, unlisted = unpack(KEYS)
-${REVISION}
+local session, turns, items, unlisted, removed = unpack(KEYS)
+local sessionId, base = unpack(ARGV)
+${REVISION}${SHELVE}
 if redis.call('EXISTS', session) == 1 then return redis.error_reply('ERR there is a session of this id') end
-redis.call('UNLINK', turns, items)
-redis.call('ZADD', unlisted, nextRevision(), ARGV[1])
+local revision = nextRevision()
+shelve(sessionId, revision)
+redis.call('UNLINK', items)
+redis.call('ZADD', unlisted, revision, sessionId)
 return 1
 `);
 
 /** Adds a session, and returns its revision. Parameters after the first four: names and values of its fields. */
 export const ADD_SESSION = script(`
-local session, turns, expiry, idle, unlisted, gone = unpack(KEYS)
+local session, turns, expiry, idle, unlisted, gone, sessionIds = unpack(KEYS)
 local sessionId, turnCount, updatedAt, expiresAt = unpack(ARGV, 1, 4)
 ${REVISION}
 if redis.call('EXISTS', session) == 1 then return redis.error_reply('ERR there is a session of this id') end
@@ -28,6 +44,7 @@ if turnCount ~= '0' and redis.call('HEXISTS', turns, '1') == 0 then
 end
 local revision = nextRevision()
 redis.call('HSET', session, 'turns', turnCount, 'revision', revision, unpack(ARGV, 5))
+redis.call('ZADD', sessionIds, 0, sessionId)
 redis.call('ZADD', idle, updatedAt, sessionId)
 if expiresAt ~= '' then redis.call('ZADD', expiry, expiresAt, sessionId) end
 redis.call('ZADD', unlisted, revision, sessionId)
@@ -66,19 +83,19 @@ return {revision, redis.call('HMGET', session, ${LUA_SESSION_FIELDS})}
 
 /**
  * Removes a session with everything in it. UNLINK takes the keys away and leaves their memory to another thread, so that
- * a long conversation costs no more than a short one. Expects `base`, `running`, `expiry`, `idle`, `unlisted` and
- * `gone`; the keys of the session are made from the bucket's name, in whose slot they lie.
+ * a long conversation costs no more than a short one. Expects `base`, the names of the bucket's lists; the keys of the session are made from the bucket's name, in whose slot they lie.
  */
-export const REMOVE = `${REVISION}
+export const REMOVE = `${REVISION}${SHELVE}
 local function remove(sessionId)
   local session = base .. 'session:' .. sessionId
   local values = redis.call('HMGET', session, 'owner', 'revision')
-  redis.call('UNLINK', session, session .. ':turns', session .. ':items', session .. ':keys',
-    session .. ':line', session .. ':places')
+  local revision = nextRevision(values[2])
+  shelve(sessionId, revision)
+  redis.call('UNLINK', session, session .. ':items', session .. ':keys', session .. ':line', session .. ':places')
+  redis.call('ZREM', sessionIds, sessionId)
   redis.call('ZREM', running, sessionId)
   redis.call('ZREM', expiry, sessionId)
   redis.call('ZREM', idle, sessionId)
-  local revision = nextRevision(values[2])
   redis.call('ZADD', unlisted, revision, sessionId)
   redis.call('HSET', gone, sessionId, values[1])
   return {sessionId, values[1], revision}
@@ -87,7 +104,7 @@ end
 
 /** Removes the owner's session and returns its revision; nothing if there is none. */
 export const REMOVE_SESSION = script(`
-local session, running, expiry, idle, unlisted, gone = unpack(KEYS)
+local session, running, expiry, idle, unlisted, gone, sessionIds, removed = unpack(KEYS)
 local base, sessionId, owner = unpack(ARGV)
 ${REMOVE}
 if redis.call('HGET', session, 'owner') ~= owner then return nil end

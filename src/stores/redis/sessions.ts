@@ -6,7 +6,7 @@ import { isExpired, type Session, type SessionChange } from '../../conversation/
 import { joinsConversation, type Turn } from '../../conversation/turn.ts';
 import type { CreateOutcome } from '../store.ts';
 import type { RedisConnection } from './connection.ts';
-import { type Keyspace, sessionKeys } from './keyspace.ts';
+import { type Keyspace, type SessionKeys, sessionKeys } from './keyspace.ts';
 import type { createRedisListing } from './listing.ts';
 import {
   endText,
@@ -126,14 +126,14 @@ export function createRedisSessions(
     if (turns.length > 0) {
       await connection.run(
         STAGE_SESSION,
-        [keys.session, keys.turns, keys.items, bucket.unlisted],
-        [session.id],
+        [keys.session, keys.turns, keys.items, bucket.unlisted, bucket.removed],
+        [session.id, bucket.base],
       );
-      await addTurns(keys.turns, keys.items, turns);
+      await addTurns(session.id, keys, bucket.turnIds, turns);
     }
     return connection.run<string>(
       ADD_SESSION,
-      [keys.session, keys.turns, bucket.expiry, bucket.idle, bucket.unlisted, bucket.gone],
+      [keys.session, keys.turns, bucket.expiry, bucket.idle, bucket.unlisted, bucket.gone, bucket.sessionIds],
       [
         session.id,
         turns.length,
@@ -146,14 +146,20 @@ export function createRedisSessions(
   }
 
   /** In pieces: a long conversation must not keep everybody waiting. */
-  async function addTurns(turnsKey: string, itemsKey: string, turns: readonly Turn[]): Promise<void> {
+  async function addTurns(
+    sessionId: string,
+    keys: SessionKeys,
+    turnIds: string,
+    turns: readonly Turn[],
+  ): Promise<void> {
     const written = toFields(turns);
     for (let from = 0; from < written.length; from += TURNS_AT_ONCE) {
       const some = written.slice(from, from + TURNS_AT_ONCE);
       const items = some.flatMap((turn) => turn.items);
       await Promise.all([
-        connection.send(turnsKey, ['HSET', turnsKey, ...some.flatMap((turn) => turn.fields)]),
-        ...(items.length === 0 ? [] : [connection.send(itemsKey, ['HSET', itemsKey, ...items])]),
+        connection.send(keys.turns, ['HSET', keys.turns, ...some.flatMap((turn) => turn.fields)]),
+        connection.send(turnIds, ['ZADD', turnIds, ...some.flatMap(({ id }) => [0, `${id} ${sessionId}`])]),
+        ...(items.length === 0 ? [] : [connection.send(keys.items, ['HSET', keys.items, ...items])]),
       ]);
     }
   }
@@ -211,10 +217,10 @@ export function createRedisSessions(
   function removeAlone(owner: string, sessionId: string): Promise<string | null> {
     const bucket = keyspace.bucketOf(sessionId);
     const { session } = sessionKeys(bucket, sessionId);
-    const { base, running, expiry, idle, unlisted, gone } = bucket;
+    const { base, running, expiry, idle, unlisted, gone, sessionIds, removed } = bucket;
     return connection.run<string | null>(
       REMOVE_SESSION,
-      [session, running, expiry, idle, unlisted, gone],
+      [session, running, expiry, idle, unlisted, gone, sessionIds, removed],
       [base, sessionId, owner],
     );
   }
@@ -233,7 +239,7 @@ function refuseWrongTurns(session: Session, turns: readonly Turn[]): void {
 }
 
 /** The fields that hold turns, each following the one before, and those that find their items. */
-function toFields(turns: readonly Turn[]): { fields: string[]; items: string[] }[] {
+function toFields(turns: readonly Turn[]): { id: string; fields: string[]; items: string[] }[] {
   const jumps = [0];
   const numbersOf = new Map<string, number[]>();
   let places = 0;
@@ -255,6 +261,7 @@ function toFields(turns: readonly Turn[]): { fields: string[]; items: string[] }
       return [id, numbers.join(' ')];
     });
     return {
+      id: turn.id,
       fields: [
         `${number}`,
         placeText(place, { ...turn, parentId: turns[index - 1]?.id ?? null }),

@@ -9,19 +9,22 @@ import { type Bucket, type Keyspace, sessionKeys } from './keyspace.ts';
 import type { createRedisListing } from './listing.ts';
 import { SESSION_FIELDS, type SessionValues, toSession } from './records.ts';
 import { script } from './script.ts';
-import { REMOVE } from './session-scripts.ts';
+import { REMOVE, SHELVE } from './session-scripts.ts';
 import type { createRedisSessions } from './sessions.ts';
 
 /** Keys that have expired, of each bucket at once. */
 const KEYS_AT_ONCE = 50;
+/** Turns of a removed session that leave the list of all turns, in each bucket at once. */
+const TURNS_AT_ONCE = 100;
 /** Sessions that were left unlisted, of each bucket at once. */
 const UNLISTED_AT_ONCE = 10;
 /** Seconds after which whoever makes, changes or deletes a session is taken to have died in the middle of it. */
 const ABANDONED_AFTER = 60;
 
 const SWEEP = script(`
-local running, expiry, idle, turnKeyEnds, sessionKeys, sessionKeyEnds, unlisted, gone = unpack(KEYS)
-local base, now, idleBefore, keyLimit, unlistedLimit, abandonedAfter = unpack(ARGV)
+local running, expiry, idle, turnKeyEnds, sessionKeys, sessionKeyEnds = unpack(KEYS, 1, 6)
+local unlisted, gone, sessionIds, turnIds, removed = unpack(KEYS, 7, 11)
+local base, now, idleBefore, keyLimit, turnLimit, unlistedLimit, abandonedAfter = unpack(ARGV)
 ${REMOVE}
 local more = 0
 local over = redis.call('ZRANGEBYSCORE', turnKeyEnds, '-inf', now, 'LIMIT', 0, keyLimit)
@@ -48,17 +51,50 @@ local function next()
   end
   return found
 end
-local removed = {}
+local swept = {}
 local sessionId = next()
 if sessionId then
-  removed = remove(sessionId)
+  swept = remove(sessionId)
   if next() then more = 1 end
+end
+
+-- turns of a session that is gone leave the list of all turns
+local entry = redis.call('ZRANGE', removed, 0, 0)[1]
+if entry then
+  local revision, goneId = string.match(entry, '^(%S+) (.*)$')
+  local turns = base .. 'removed:' .. revision
+  local first = tonumber(redis.call('HGET', turns, 'swept') or 0) + 1
+  local last = first + tonumber(turnLimit) - 1
+  local number = first
+  while number <= last do
+    local place = redis.call('HGET', turns, number)
+    if not place then break end
+    redis.call('ZREM', turnIds, string.match(place, '^%S+ %S+ %S+ %S+ %S+ %S+ %S+ (.*)$') .. ' ' .. goneId)
+    number = number + 1
+  end
+  if number > last then
+    redis.call('HSET', turns, 'swept', last)
+  else
+    redis.call('UNLINK', turns)
+    redis.call('ZREM', removed, entry)
+  end
+  if redis.call('EXISTS', removed) == 1 then more = 1 end
 end
 
 local abandoned = redis.call('ZRANGEBYSCORE', unlisted, '-inf',
   string.format('%.0f', redis.call('TIME')[1] * 1000000 - tonumber(abandonedAfter) * 1000000),
   'WITHSCORES', 'LIMIT', 0, unlistedLimit)
-return {more, removed, abandoned}
+return {more, swept, abandoned}
+`);
+
+/** Puts out of sight the turns that were written for a session that nobody came to make. */
+const SHELVE_TURNS = script(`
+local items, removed = unpack(KEYS)
+local base, sessionId, revision = unpack(ARGV)
+${SHELVE}
+shelve(sessionId, revision)
+redis.call('UNLINK', items)
+return 1
 `);
 
 type SweepReply = [
@@ -85,11 +121,23 @@ export function createRedisSweep(
   }
 
   async function sweepBucket(bucket: Bucket, now: number, idleBefore: number | null) {
-    const { running, expiry, idle, turnKeyEnds, unlisted, gone } = bucket;
+    const { running, expiry, idle, turnKeyEnds, unlisted, gone, sessionIds, turnIds } = bucket;
     const [more, removed, abandoned] = await connection.run<SweepReply>(
       SWEEP,
-      [running, expiry, idle, turnKeyEnds, bucket.sessionKeys, bucket.sessionKeyEnds, unlisted, gone],
-      [bucket.base, now, idleBefore ?? '', KEYS_AT_ONCE, UNLISTED_AT_ONCE, ABANDONED_AFTER],
+      [
+        running,
+        expiry,
+        idle,
+        turnKeyEnds,
+        bucket.sessionKeys,
+        bucket.sessionKeyEnds,
+        unlisted,
+        gone,
+        sessionIds,
+        turnIds,
+        bucket.removed,
+      ],
+      [bucket.base, now, idleBefore ?? '', KEYS_AT_ONCE, TURNS_AT_ONCE, UNLISTED_AT_ONCE, ABANDONED_AFTER],
     );
     const [sessionId, owner, revision] = removed;
     if (sessionId !== undefined && owner !== undefined && revision !== undefined) {
@@ -103,7 +151,7 @@ export function createRedisSweep(
 
   /** Finishes the making, changing or deleting of a session, from how far it has come. */
   async function finish(bucket: Bucket, sessionId: string, revision: string): Promise<void> {
-    const { session: key, turns, items } = sessionKeys(bucket, sessionId);
+    const { session: key, items } = sessionKeys(bucket, sessionId);
     const fields = ['HMGET', key, ...SESSION_FIELDS, 'claim'];
     const values = await connection.send<[...SessionValues, claim: string | null]>(key, fields);
     const claim = values.pop() ?? null;
@@ -115,7 +163,7 @@ export function createRedisSweep(
       session?.owner ?? (await connection.send<string | null>(bucket.gone, ['HGET', bucket.gone, sessionId]));
     if (owner !== null) return listing.list({ owner, sessionId, session, revision });
     // Turns for a session that nobody came to make.
-    await connection.send(turns, ['UNLINK', turns, items]);
+    await connection.run(SHELVE_TURNS, [items, bucket.removed], [bucket.base, sessionId, revision]);
     await listing.settle(sessionId, revision);
   }
 

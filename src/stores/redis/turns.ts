@@ -37,10 +37,10 @@ export function createRedisTurns(connection: RedisConnection, keyspace: Keyspace
     const { owner, sessionId, turnId, parentTurnId, input, createdAt, reach, key } = request;
     const bucket = keyspace.bucketOf(sessionId);
     const { session, turns, items, keys, line, places } = sessionKeys(bucket, sessionId);
-    const { running, expiry, idle, turnKeyEnds } = bucket;
+    const { running, expiry, idle, turnKeyEnds, turnIds } = bucket;
     const reply = await connection.run<BeginReply>(
       BEGIN_TURN,
-      [session, turns, items, keys, line, places, running, expiry, idle, turnKeyEnds],
+      [session, turns, items, keys, line, places, running, expiry, idle, turnKeyEnds, turnIds],
       [
         owner,
         sessionId,
