@@ -81,8 +81,9 @@ if entry then
   if redis.call('EXISTS', removed) == 1 then more = 1 end
 end
 
+local time = redis.call('TIME')
 local abandoned = redis.call('ZRANGEBYSCORE', unlisted, '-inf',
-  string.format('%.0f', redis.call('TIME')[1] * 1000000 - tonumber(abandonedAfter) * 1000000),
+  string.format('%.0f', (time[1] - tonumber(abandonedAfter)) * 1000000 + time[2]),
   'WITHSCORES', 'LIMIT', 0, unlistedLimit)
 return {more, swept, abandoned}
 `);
@@ -108,6 +109,7 @@ export function createRedisSweep(
   keyspace: Keyspace,
   listing: ReturnType<typeof createRedisListing>,
   sessions: ReturnType<typeof createRedisSessions>,
+  abandonedAfterSeconds = ABANDONED_AFTER,
 ) {
   return { sweep };
 
@@ -137,7 +139,15 @@ export function createRedisSweep(
         turnIds,
         bucket.removed,
       ],
-      [bucket.base, now, idleBefore ?? '', KEYS_AT_ONCE, TURNS_AT_ONCE, UNLISTED_AT_ONCE, ABANDONED_AFTER],
+      [
+        bucket.base,
+        now,
+        idleBefore ?? '',
+        KEYS_AT_ONCE,
+        TURNS_AT_ONCE,
+        UNLISTED_AT_ONCE,
+        abandonedAfterSeconds,
+      ],
     );
     const [sessionId, owner, revision] = removed;
     if (sessionId !== undefined && owner !== undefined && revision !== undefined) {

@@ -71,6 +71,8 @@ function clusterTransport(
     rootNodes: location.nodes.map((node) => ({ socket: node })),
     defaults: options,
     topologyRefreshOnReconnectionAttemptStrategy: REFRESH_AFTER,
+    // A node is connected to when it is asked: otherwise one that is dead keeps the others from being used.
+    minimizeConnections: true,
   });
   cluster.on('error', onError);
   cluster.on('node-error', onError);
@@ -87,10 +89,12 @@ function clusterTransport(
         () => state === 'destroyed',
       );
       if (state === 'connecting') state = 'connected';
+      // Whatever it has found in the meantime goes as well.
+      else cluster.destroy();
     },
     destroy() {
-      if (state === 'connected') cluster.destroy();
       state = 'destroyed';
+      cluster.destroy();
     },
   };
 }
@@ -127,8 +131,8 @@ function sentinelTransport(
       if (state === 'connecting') state = 'connected';
     },
     destroy() {
-      if (state === 'connected') sentinel.destroy().catch(onError);
       state = 'destroyed';
+      sentinel.destroy().catch(onError);
     },
   };
 }
