@@ -1,9 +1,10 @@
-/** Rows as tuples, and what they mean: the one place where stored JSON is written and parsed. It runs no query. */
+/** Rows as tuples, and what they mean. It runs no query. */
 
 import type { Item } from '../conversation/item.ts';
-import type { Session, SessionSettings } from '../conversation/session.ts';
-import type { ServedBy, Turn, TurnOutcome, TurnStatus } from '../conversation/turn.ts';
+import type { Session } from '../conversation/session.ts';
+import type { ServedBy, Turn, TurnStatus } from '../conversation/turn.ts';
 import type { TurnSummary } from '../conversation/turn-summary.ts';
+import { parseSettings, type TurnRecord, UNFINISHED } from './stored-json.ts';
 
 export const SESSION_COLUMNS = `s.sequence, s.head, s.id, s.owner, s.settings,
   (SELECT h.id FROM turns h WHERE h.sequence = s.head), s.created_at, s.updated_at,
@@ -22,39 +23,18 @@ export type SessionRow = [
   servedModel: string | null,
 ];
 
-/** What rows from before a setting was known do not have. */
-const LATER_SETTINGS = { ttlSeconds: null } satisfies Partial<SessionSettings>;
-
 export function toSession(row: SessionRow): Session {
   const [, , id, owner, settings, headTurnId, createdAt, updatedAt, provider, model] = row;
   const servedBy: ServedBy | null = provider === null || model === null ? null : { provider, model };
   return {
     id,
     owner,
-    ...LATER_SETTINGS,
-    ...(JSON.parse(settings) as SessionSettings),
+    ...parseSettings(settings),
     headTurnId,
     servedBy,
     createdAt,
     updatedAt,
   };
-}
-
-/** The settings alone, named one by one: a caller's object may hold more. */
-export function settingsJson(settings: SessionSettings): string {
-  const { title, provider, model, fallbackProviders, memoryLimit } = settings;
-  const { maxContextTokens, instructions, metadata, ttlSeconds } = settings;
-  return JSON.stringify({
-    title,
-    provider,
-    model,
-    fallbackProviders,
-    memoryLimit,
-    maxContextTokens,
-    instructions,
-    metadata,
-    ttlSeconds,
-  } satisfies SessionSettings);
 }
 
 export const TURN_COLUMNS = `t.sequence, t.id,
@@ -70,21 +50,6 @@ export type TurnRow = [
   record: string | null,
 ];
 
-/** What a turn's row keeps as JSON, because no query asks for it. */
-type TurnRecord = Omit<TurnOutcome, 'status' | 'output' | 'completedAt'>;
-
-const UNFINISHED: TurnRecord = {
-  provider: null,
-  model: null,
-  providerSource: null,
-  finishReason: null,
-  attempts: [],
-  usage: null,
-  error: null,
-  seenPlaces: 0,
-  trace: null,
-};
-
 export function toTurn(sessionId: string, row: TurnRow, items: readonly ItemRow[]): Turn {
   const [, id, parentId, status, createdAt, completedAt, record] = row;
   return {
@@ -92,7 +57,6 @@ export function toTurn(sessionId: string, row: TurnRow, items: readonly ItemRow[
     sessionId,
     parentId,
     status,
-    // Also what records from before a field was known do not have.
     ...UNFINISHED,
     ...(record === null ? undefined : (JSON.parse(record) as TurnRecord)),
     ...splitItems(items),
@@ -135,27 +99,6 @@ export function toSummary(row: SummaryRow): TurnSummary {
     createdAt,
     completedAt,
   };
-}
-
-export function recordJson(outcome: TurnRecord): string {
-  const { provider, model, providerSource, finishReason, attempts, usage, error, seenPlaces, trace } =
-    outcome;
-  return JSON.stringify({
-    provider,
-    model,
-    providerSource,
-    finishReason,
-    attempts,
-    usage,
-    error,
-    seenPlaces,
-    trace,
-  } satisfies TurnRecord);
-}
-
-/** The record of a turn that nobody finished. */
-export function interruptedRecordJson(error: TurnRecord['error']): string {
-  return recordJson({ ...UNFINISHED, error });
 }
 
 export type ItemRow = [output: 0 | 1, json: string];

@@ -4,8 +4,9 @@ import type { Page } from '../conversation/page.ts';
 import { expiresAt, type Session, type SessionChange } from '../conversation/session.ts';
 import type { ServedBy } from '../conversation/turn.ts';
 import type { Database, Statement, Value } from './sqlite-database.ts';
-import { SESSION_COLUMNS, type SessionRow, settingsJson, toSession } from './sqlite-rows.ts';
+import { SESSION_COLUMNS, type SessionRow, toSession } from './sqlite-rows.ts';
 import type { SessionQuery } from './store.ts';
+import { settingsJson } from './stored-json.ts';
 
 /** The owner of deleted sessions. No client has an empty name, so nobody finds them. */
 export const NOBODY = '';

@@ -12,15 +12,9 @@ import {
 import { AppError } from '../errors.ts';
 import type { Database } from './sqlite-database.ts';
 import type { PathEnd } from './sqlite-paths.ts';
-import {
-  type ItemRow,
-  interruptedRecordJson,
-  recordJson,
-  TURN_COLUMNS,
-  type TurnRow,
-  toTurn,
-} from './sqlite-rows.ts';
+import { type ItemRow, TURN_COLUMNS, type TurnRow, toTurn } from './sqlite-rows.ts';
 import type { TurnClaim } from './store.ts';
+import { interruptedRecordJson, recordJson } from './stored-json.ts';
 
 /** A turn as the one that is to follow it sees it. */
 export interface ParentTurn extends PathEnd {
