@@ -1,0 +1,82 @@
+/**
+ * The store on PostgreSQL, which other servers may use at the same time. This file is the surface; calls are in
+ * postgres-sessions.ts, postgres-turns.ts and postgres-admin.ts, connections and deadlines in postgres-connections.ts,
+ * and what runs in the database in the files that postgres-schema.ts names.
+ */
+
+import { Client } from 'pg';
+import type { OpenedStore } from './admin-store.ts';
+import { createPostgresAdmin } from './postgres-admin.ts';
+import { clientConfig, openConnections, type Statement } from './postgres-connections.ts';
+import { parsePostgresLocation } from './postgres-location.ts';
+import { migrate } from './postgres-schema.ts';
+import { createPostgresSessions } from './postgres-sessions.ts';
+import { createPostgresTurns } from './postgres-turns.ts';
+
+export interface PostgresOptions {
+  /** After so long a call is cut, and rejects with `store_unavailable`. */
+  timeoutMilliseconds: number;
+}
+
+/**
+ * Opens the store at `postgres://user:password@host:port/database`, whose tables are made or brought up to date; see
+ * postgres-location.ts for what else the URL may say. Rejects with an `Error` for the operator if the database cannot
+ * be reached, is a newer Parley's, or the schema is somebody else's.
+ */
+export async function openPostgresStore(
+  location: string,
+  { timeoutMilliseconds }: PostgresOptions,
+): Promise<OpenedStore> {
+  const options = { ...parsePostgresLocation(location), timeoutMilliseconds };
+  // Migrations take the time they need, and whoever waits for another server's waits for all of it.
+  const client = new Client({ ...clientConfig(options), statement_timeout: 0 });
+  client.on('error', () => undefined);
+  try {
+    await client.connect();
+    await migrate(client, options.schema);
+  } catch (error) {
+    throw new Error(`The PostgreSQL of DATABASE_URL cannot be used: ${reasonOf(error)}`, { cause: error });
+  } finally {
+    await client.end().catch(() => undefined);
+  }
+
+  const connections = openConnections(options);
+  const schema = `"${options.schema}"`;
+  const sessions = createPostgresSessions(connections, schema);
+  const turns = createPostgresTurns(connections, schema);
+  // Writes, and syncs: what would fail a turn, a full disk included, fails this.
+  const probe: Statement<never> = {
+    name: 'probe',
+    text: `UPDATE ${schema}.parley_version SET probed_at = clock_timestamp()`,
+  };
+
+  return {
+    isShared: true,
+    createSession: (session, ended = [], key = null) => sessions.create(session, ended, key),
+    getSession: sessions.get,
+    listSessions: sessions.list,
+    updateSession: sessions.update,
+    deleteSession: sessions.remove,
+    beginTurn: turns.begin,
+    commitTurn: turns.commit,
+    renewTurns: turns.renewTurns,
+    leaveLine: turns.leaveLine,
+    getTurn: turns.get,
+    listTurns: turns.list,
+    listItems: turns.listItems,
+    readPath: turns.readPath,
+    failInterrupted: turns.failInterrupted,
+    sweep: sessions.sweep,
+    async ping() {
+      await connections.run(probe);
+    },
+    admin: createPostgresAdmin(connections, schema),
+    close: connections.close,
+  };
+}
+
+/** A host with several addresses fails with an error for each, and no message of its own. */
+function reasonOf(error: unknown): string {
+  if (error instanceof AggregateError) return error.errors.map(reasonOf).join('; ');
+  return error instanceof Error ? error.message : String(error);
+}
