@@ -58,13 +58,19 @@ function closeOnSignal(parley: Parley): void {
   process.on('SIGTERM', onSignal);
 }
 
+/** Without whatever a location may say of users and passwords. */
+function whereDataIs(databaseUrl: string): string {
+  if (databaseUrl === 'memory:') return 'in memory, gone when the server stops';
+  if (databaseUrl.startsWith('sqlite:')) return databaseUrl.slice('sqlite:'.length);
+  const { protocol, host, pathname } = new URL(databaseUrl);
+  return `${protocol}//${host}${pathname}`;
+}
+
 function greeting({ url, adminUrl, providers, open }: Parley, config: Config): string {
   const { name, defaultModel } = providers.default;
   const note =
     name === 'demo' ? ' (a demonstration that needs no key; set OPENAI_API_KEY for a real model)' : '';
-  const data = config.databaseUrl.startsWith('sqlite:')
-    ? config.databaseUrl.slice('sqlite:'.length)
-    : 'in memory, gone when the server stops';
+  const data = whereDataIs(config.databaseUrl);
   // Whoever copies the command puts a key in; it is none of this process's to print.
   const key = open ? '' : " -H 'Authorization: Bearer YOUR_KEY'";
   return `

@@ -121,7 +121,7 @@ it('shows no secret in a problem', () => {
         { yaml: `${yamlKey(name)}: ${JSON.stringify(wrong)}` },
         { yaml: `providers: [{name: a, base_url: "http://h", api_key: ${JSON.stringify(wrong)}}]` },
         { env: { KEY: key, WRONG: wrong }, yaml: `port: "\${KEY}"\n${yamlKey(name)}: "\${WRONG}"` },
-        { env: { OPENAI_BASE_URL: `ftp://parley:${key}@h`, DATABASE_URL: `postgres://parley:${key}@h` } },
+        { env: { OPENAI_BASE_URL: `ftp://parley:${key}@h`, DATABASE_URL: `mysql://parley:${key}@h` } },
       ]) {
         const problems = problemsOf(texts);
         assert.ok(problems.length > 0);

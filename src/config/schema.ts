@@ -199,7 +199,8 @@ export const settings = {
 
   DATABASE_URL: databaseUrl({
     default: 'sqlite:data/parley.db',
-    description: 'Where conversations are kept; `memory:` forgets them when the server stops.',
+    description:
+      'Where conversations are kept ([Redis](docs/redis.md), [PostgreSQL](docs/postgresql.md)); `memory:` forgets them when the server stops.',
   }),
   MEMORY_DEFAULT: integer({
     min: 1,

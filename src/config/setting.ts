@@ -196,10 +196,11 @@ export function databaseUrl(declaration: Declaration<string>): Setting<string> {
   return {
     ...settingOf(
       declaration,
-      'sqlite:<path> (as in sqlite:data/parley.db or sqlite:/srv/parley.db), memory:, or redis://[user:password@]host[:port][/database] (rediss:// with TLS), the forms this version knows',
+      'sqlite:<path> (as in sqlite:data/parley.db or sqlite:/srv/parley.db), memory:, redis://[user:password@]host[:port][/database] (rediss:// with TLS), or postgres://user:password@host:5432/database, the forms this version knows',
     ),
     disclosure: 'without-password',
-    parse: (text) => (DATABASE_URLS.some((form) => form.test(text)) ? text : undefined),
+    parse: (text) =>
+      DATABASE_URLS.some((form) => form.test(text)) || isPostgresUrl(text) ? text : undefined,
   };
 }
 
@@ -210,6 +211,13 @@ const DATABASE_URLS = [
   /^sqlite:(?!\/\/|:)\P{Cc}+$/u,
   /^rediss?:\/\/[^\s\p{Cc}/?#]+([/?][^\s\p{Cc}#]*)?$/u,
 ];
+
+/** A password belongs before the host, where it is known for one and never shown. */
+function isPostgresUrl(text: string): boolean {
+  if (!/^postgres(ql)?:\/\/[^\s\\]+$/.test(text)) return false;
+  const url = URL.parse(text);
+  return url !== null && !url.searchParams.has('password');
+}
 
 /** An address or host name to listen on. */
 export function host<Default extends string | null>(
