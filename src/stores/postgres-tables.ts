@@ -8,7 +8,7 @@
  *   So these tables hold no dead rows, and a commit touches one index of each. A turn without an outcome is in progress.
  * - `turns.number` counts the turns of a session, under the lock of the session's row, and is the turn's fence. A child
  *   has a higher number than its parent, so along a path `number` is the order of the conversation; times order nothing.
- * - Whoever writes to a session's rows has locked its row in `sessions` first (`renewTurns` alone only locks rows of
+ * - Whoever writes to a session's rows has locked its row in `sessions` first (`renewTurns` and `cancelTurn` alone only lock rows of
  *   `running_turns`). That, and `deleteSession`, are what keeps the rows together: there are no foreign keys, whose
  *   checks would cost every insert another lock.
  * - `items` and `settings` are JSON as it came, in `text`: that type holds JSON's escapes of what PostgreSQL cannot hold
@@ -109,7 +109,8 @@ const FIRST = (schema: string) => `
   CREATE TABLE ${schema}.running_turns (
     session bigint PRIMARY KEY,
     number integer NOT NULL,
-    lease_ends_at timestamptz NOT NULL
+    lease_ends_at timestamptz NOT NULL,
+    is_cancelled boolean NOT NULL DEFAULT false
   ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
 
   CREATE TABLE ${schema}.waiting_turns (

@@ -12,6 +12,7 @@ import type {
   PathQuery,
   PathTurn,
   PlacedItem,
+  Renewed,
   SessionPath,
   TurnBegin,
   TurnCommit,
@@ -41,7 +42,7 @@ export function createPostgresTurns({ run, one }: Connections, schema: string) {
     text: `SELECT ${schema}.commit_turn_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) AS held`,
   };
   // Rows are locked in one order, by however many servers, and never together with a session's row.
-  const renew: Statement<{ turn: string; fence: number | null }> = {
+  const renew: Statement<{ turn: string; fence: number | null; is_cancelled: boolean }> = {
     name: 'renew_turns',
     text: `WITH held AS (
         SELECT r.session, r.number, t.id FROM unnest($1::text[], $2::text[], $3::bigint[]) AS c (session, turn, fence)
@@ -51,7 +52,7 @@ export function createPostgresTurns({ run, one }: Connections, schema: string) {
         ORDER BY r.session FOR UPDATE OF r
       ), running AS (
         UPDATE ${schema}.running_turns r SET lease_ends_at = clock_timestamp() + $6 * interval '1 millisecond'
-        FROM held WHERE r.session = held.session RETURNING held.id, held.number
+        FROM held WHERE r.session = held.session RETURNING held.id, held.number, r.is_cancelled
       ), standing AS (
         SELECT w.session, w.id FROM unnest($4::text[], $5::text[]) AS c (session, turn)
           JOIN ${schema}.sessions s ON s.id = c.session
@@ -61,7 +62,13 @@ export function createPostgresTurns({ run, one }: Connections, schema: string) {
         UPDATE ${schema}.waiting_turns w SET ends_at = clock_timestamp() + $6 * interval '1 millisecond'
         FROM standing WHERE w.session = standing.session AND w.id = standing.id RETURNING w.id
       )
-      SELECT id AS turn, number AS fence FROM running UNION ALL SELECT id, NULL FROM waiting`,
+      SELECT id AS turn, number AS fence, is_cancelled FROM running UNION ALL SELECT id, NULL, false FROM waiting`,
+  };
+  const cancelOne: Statement<never> = {
+    name: 'cancel_turn',
+    text: `UPDATE ${schema}.running_turns r SET is_cancelled = true
+      FROM ${schema}.sessions s JOIN ${schema}.turns t ON t.session = s.sequence AND t.id = $3
+      WHERE s.owner = $1 AND s.id = $2 AND r.session = s.sequence AND r.number = t.number`,
   };
   const leave: Statement<never> = {
     name: 'leave_line',
@@ -104,7 +111,18 @@ export function createPostgresTurns({ run, one }: Connections, schema: string) {
       SELECT count(*)::integer AS failed FROM failed`,
   };
 
-  return { begin, commit, renewTurns, leaveLine, get, list, listItems, readPath, failInterrupted };
+  return {
+    begin,
+    commit,
+    renewTurns,
+    cancelTurn,
+    leaveLine,
+    get,
+    list,
+    listItems,
+    readPath,
+    failInterrupted,
+  };
 
   async function begin(request: TurnBegin): Promise<BeginOutcome> {
     const { owner, sessionId, turnId, parentTurnId, input, createdAt, reach, key } = request;
@@ -164,7 +182,7 @@ export function createPostgresTurns({ run, one }: Connections, schema: string) {
     return row.held;
   }
 
-  async function renewTurns({ running, waiting, leaseMilliseconds }: TurnRenewal): Promise<string[]> {
+  async function renewTurns({ running, waiting, leaseMilliseconds }: TurnRenewal): Promise<Renewed> {
     const rows = await run(
       renew,
       running.map(({ sessionId }) => sessionId),
@@ -175,10 +193,16 @@ export function createPostgresTurns({ run, one }: Connections, schema: string) {
       leaseMilliseconds,
     );
     const held = new Set(rows.map(({ turn, fence }) => `${turn} ${fence}`));
-    return [
+    const lost = [
       ...running.filter(({ turnId, fence }) => !held.has(`${turnId} ${fence}`)),
       ...waiting.filter(({ turnId }) => !held.has(`${turnId} null`)),
-    ].map(({ turnId }) => turnId);
+    ];
+    const cancelled = rows.filter((row) => row.is_cancelled);
+    return { lost: lost.map(({ turnId }) => turnId), cancelled: cancelled.map(({ turn }) => turn) };
+  }
+
+  async function cancelTurn(owner: string, sessionId: string, turnId: string): Promise<void> {
+    await run(cancelOne, owner, sessionId, turnId);
   }
 
   async function leaveLine(sessionId: string, turnId: string): Promise<void> {

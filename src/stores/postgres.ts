@@ -60,6 +60,7 @@ export async function openPostgresStore(
     beginTurn: turns.begin,
     commitTurn: turns.commit,
     renewTurns: turns.renewTurns,
+    cancelTurn: turns.cancelTurn,
     leaveLine: turns.leaveLine,
     getTurn: turns.get,
     listTurns: turns.list,

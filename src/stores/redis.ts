@@ -72,6 +72,7 @@ function createRedisStore(connection: RedisConnection, keyspace: Keyspace): Open
       beginTurn: turns.begin,
       commitTurn: turns.commit,
       renewTurns: turns.renew,
+      cancelTurn: turns.cancel,
       leaveLine: turns.leaveLine,
       getTurn: turns.get,
       listTurns: turns.list,

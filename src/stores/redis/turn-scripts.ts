@@ -9,7 +9,7 @@ import { script } from './script.ts';
  */
 const RELEASE = `
 local function release(session, sessionId, updatedAt, ttl)
-  redis.call('HDEL', session, 'running', 'fence')
+  redis.call('HDEL', session, 'running', 'fence', 'cancelled')
   redis.call('ZREM', running, sessionId)
   redis.call('ZADD', idle, updatedAt, sessionId)
   if ttl ~= '' then
@@ -67,7 +67,7 @@ return #over
 
 /**
  * Makes the leases and places of a bucket longer. Parameters after the first two: three for each, the session, the turn,
- * and the fence, or a dash for a place. Returns which of them are not there, counted from 0.
+ * and the fence, or a dash for a place. Returns which of them are not there, and which were asked to end, counted from 0.
  */
 export const RENEW = script(`
 local running = KEYS[1]
@@ -75,15 +75,16 @@ local base, lease = ARGV[1], tonumber(ARGV[2])
 ${CLOCK}
 local now = clock()
 local leaseEnd = string.format('%.0f', now + lease)
-local missing = {}
+local missing, cancelled = {}, {}
 for at = 3, #ARGV, 3 do
   local sessionId, turnId, fence = ARGV[at], ARGV[at + 1], ARGV[at + 2]
   local session = base .. 'session:' .. sessionId
   local found = false
   if fence ~= '-' then
-    local values = redis.call('HMGET', session, 'running', 'fence')
+    local values = redis.call('HMGET', session, 'running', 'fence', 'cancelled')
     found = values[1] == turnId and values[2] == fence
     if found then redis.call('ZADD', running, leaseEnd, sessionId) end
+    if found and values[3] then cancelled[#cancelled + 1] = (at - 3) / 3 end
   else
     for _, place in ipairs({'0' .. turnId, '1' .. turnId}) do
       local placeEnd = redis.call('ZSCORE', session .. ':places', place)
@@ -95,7 +96,16 @@ for at = 3, #ARGV, 3 do
   end
   if not found then missing[#missing + 1] = (at - 3) / 3 end
 end
-return missing
+return {missing, cancelled}
+`);
+
+/** Asks for the end of a turn, if it is the owner's and the one that runs. */
+export const CANCEL_TURN = script(`
+local session = KEYS[1]
+local owner, turnId = unpack(ARGV)
+local values = redis.call('HMGET', session, 'owner', 'running')
+if values[1] == owner and values[2] == turnId then redis.call('HSET', session, 'cancelled', '1') end
+return 1
 `);
 
 /** A turn's values; nothing if the session is not the owner's or has no such turn. */

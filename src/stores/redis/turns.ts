@@ -4,7 +4,7 @@ import { countPlaces, type Item, takesPlace } from '../../conversation/item.ts';
 import type { Page, PageRequest } from '../../conversation/page.ts';
 import { joinsConversation, servedBy, type Turn, type TurnError } from '../../conversation/turn.ts';
 import { AppError } from '../../errors.ts';
-import type { BeginOutcome, TurnBegin, TurnClaim, TurnCommit, TurnRenewal } from '../store.ts';
+import type { BeginOutcome, Renewed, TurnBegin, TurnClaim, TurnCommit, TurnRenewal } from '../store.ts';
 import { BEGIN_TURN } from './begin-turn-script.ts';
 import type { RedisConnection } from './connection.ts';
 import { type Bucket, type Keyspace, sessionKeys } from './keyspace.ts';
@@ -17,7 +17,7 @@ import {
   toSession,
   toTurn,
 } from './records.ts';
-import { COMMIT_TURN, FAIL_TURNS, GET_TURN, LIST_TURNS, RENEW } from './turn-scripts.ts';
+import { CANCEL_TURN, COMMIT_TURN, FAIL_TURNS, GET_TURN, LIST_TURNS, RENEW } from './turn-scripts.ts';
 
 /** Turns that one script fails at most: what a server leaves behind, and still a short step. */
 const FAILED_AT_ONCE = 50;
@@ -31,7 +31,7 @@ type BeginReply =
   | ['begun', fence: number, parentId: string, session: SessionValues, path: (string | null)[]];
 
 export function createRedisTurns(connection: RedisConnection, keyspace: Keyspace) {
-  return { begin, commit, renew, leaveLine, get, list, failInterrupted };
+  return { begin, commit, renew, cancel, leaveLine, get, list, failInterrupted };
 
   async function begin(request: TurnBegin): Promise<BeginOutcome> {
     const { owner, sessionId, turnId, parentTurnId, input, createdAt, reach, key } = request;
@@ -90,19 +90,21 @@ export function createRedisTurns(connection: RedisConnection, keyspace: Keyspace
     return held === 1;
   }
 
-  async function renew({ running, waiting, leaseMilliseconds }: TurnRenewal): Promise<string[]> {
-    const asked = [...running, ...waiting.map((place) => ({ ...place, fence: null }))];
+  async function renew({ running, waiting, leaseMilliseconds }: TurnRenewal): Promise<Renewed> {
+    const asked = [...running, ...waiting.map((place): Asked => ({ ...place, fence: null }))];
     const byBucket = Map.groupBy(asked, ({ sessionId }) => keyspace.bucketOf(sessionId));
-    const missing = await Promise.all(
+    const renewed = await Promise.all(
       [...byBucket].map(([bucket, claims]) => renewIn(bucket, claims, leaseMilliseconds)),
     );
-    const gone = new Set(missing.flat());
-    return asked.filter((claim) => gone.has(claim)).map(({ turnId }) => turnId);
+    const idsOf = (kind: 'missing' | 'cancelled') => {
+      const those = new Set(renewed.flatMap((one) => one[kind]));
+      return asked.filter((claim) => those.has(claim)).map(({ turnId }) => turnId);
+    };
+    return { lost: idsOf('missing'), cancelled: idsOf('cancelled') };
   }
 
-  /** Returns those that are not there. */
-  async function renewIn(bucket: Bucket, claims: Renewed[], leaseMilliseconds: number): Promise<Renewed[]> {
-    const missing = await connection.run<number[]>(
+  async function renewIn(bucket: Bucket, claims: Asked[], leaseMilliseconds: number) {
+    const [missing, cancelled] = await connection.run<[number[], number[]]>(
       RENEW,
       [bucket.running],
       [
@@ -111,7 +113,13 @@ export function createRedisTurns(connection: RedisConnection, keyspace: Keyspace
         ...claims.flatMap(({ sessionId, turnId, fence }) => [sessionId, turnId, fence ?? '-']),
       ],
     );
-    return missing.flatMap((index) => claims[index] ?? []);
+    const at = (index: number) => claims[index] ?? [];
+    return { missing: missing.flatMap(at), cancelled: cancelled.flatMap(at) };
+  }
+
+  async function cancel(owner: string, sessionId: string, turnId: string): Promise<void> {
+    const { session } = sessionKeys(keyspace.bucketOf(sessionId), sessionId);
+    await connection.run(CANCEL_TURN, [session], [owner, turnId]);
   }
 
   async function leaveLine(sessionId: string, turnId: string): Promise<void> {
@@ -159,7 +167,7 @@ export function createRedisTurns(connection: RedisConnection, keyspace: Keyspace
   }
 }
 
-type Renewed = Omit<TurnClaim, 'fence'> & { fence: number | null };
+type Asked = Omit<TurnClaim, 'fence'> & { fence: number | null };
 
 function toOutcome(sessionId: string, reply: BeginReply): BeginOutcome {
   const [kind] = reply;
