@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
 import { createBypass } from './clients/bypass.ts';
+import { createChangeWatch } from './clients/change-watch.ts';
 import { createDirectory } from './clients/directory.ts';
 import { createOwnedSessions } from './clients/owned-sessions.ts';
 import { createProviderOperations } from './clients/provider-operations.ts';
@@ -71,7 +72,7 @@ export async function startParley(config: Config, log: Logger): Promise<Parley> 
     const tracing = await openTracing(config, version, log);
     // Last of all: what closing does in between is in traces as well.
     if (tracing !== NO_TRACING) phases.unshift({ name: 'traces', close: () => tracing.close() });
-    const opened = await openStore(config.databaseUrl, log);
+    const opened = await openStore(config.databaseUrl, log, config.storeTimeoutMs);
     phases.unshift({ name: 'store', close: () => opened.close() });
     const { code, message } = new AppError('server_restarted');
     const interrupted = await opened.failInterrupted({ code, message }, Date.now());
@@ -174,6 +175,17 @@ export async function startParley(config: Config, log: Logger): Promise<Parley> 
     if (directory.isOpen()) checkOpenHost(config);
     const allowlist = createAllowlist([]);
     const bypass = await createBypass({ adminStore: store.admin, onChange: allowlist.replace });
+    if (store.isShared) {
+      const reload = () => Promise.all([directory, bypass, operations].map((one) => one.reload()));
+      const changes = await createChangeWatch({
+        adminStore: opened.admin,
+        reload,
+        onFailure: (error) => log.warn({ err: error }, 'changes at other servers could not be looked for'),
+      });
+      phases.unshift({ name: 'changes', close: () => changes.close() });
+      // For what was changed between the reading of each and now.
+      await reload();
+    }
     const gate = createGate({
       adminToken: config.adminToken,
       directory,

@@ -12,6 +12,8 @@ export interface Bypass {
   add(entry: Pick<BypassEntry, 'network' | 'note' | 'expiresAt'>): Promise<BypassEntry>;
   /** Throws `bypass_not_found`. */
   remove(network: string): Promise<void>;
+  /** Reads all of them anew: other servers may have changed them. */
+  reload(): Promise<void>;
 }
 
 export interface BypassOptions {
@@ -22,9 +24,16 @@ export interface BypassOptions {
 
 /** Reads what there is. Networks are compared as text: whoever calls gives them in their normal form. */
 export async function createBypass({ adminStore, onChange }: BypassOptions): Promise<Bypass> {
-  const entries = new Map((await adminStore.listBypass()).map((entry) => [entry.network, entry]));
-  changed();
-  return { list, add, remove };
+  const entries = new Map<string, BypassEntry>();
+  await reload();
+  return { list, add, remove, reload };
+
+  async function reload(): Promise<void> {
+    const kept = await adminStore.listBypass();
+    entries.clear();
+    for (const entry of kept) entries.set(entry.network, entry);
+    changed();
+  }
 
   function list(): BypassEntry[] {
     const now = Date.now();

@@ -341,3 +341,27 @@ test('any text may be sent as a key, and none opens anything', async (context) =
   );
   await withStatic.close();
 });
+
+test('what another directory on the same store has changed is there once it is read anew', async (context) => {
+  const { directory, open } = await setUp(context);
+  const other = await open();
+  const client = await other.createClient({ name: 'Shop' });
+  const { key, text } = await other.createKey(client.id);
+  assert.equal(directory.identify(text).kind, 'unknown');
+  await directory.reload();
+  assert.equal(directory.identify(text).kind, 'client');
+  assert.equal(directory.isOpen(), false);
+
+  await other.updateClient(client.id, { name: 'Store', limits: { burst: 9 } });
+  await directory.reload();
+  const known = directory.identify(text);
+  assert.ok(known.kind === 'client');
+  assert.deepEqual([known.client.name, known.client.limits.burst], ['Store', 9]);
+
+  await other.revokeKey(key.id);
+  await directory.reload();
+  assert.equal(directory.identify(text).kind, 'revoked');
+  await other.deleteClient(client.id);
+  await directory.reload();
+  assert.throws(() => directory.listKeys(client.id), { code: 'client_not_found' });
+});

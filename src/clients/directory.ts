@@ -78,6 +78,8 @@ export interface Directory {
   /** From now on the key is refused; nothing happens to one that is already. Throws `key_not_found`. */
   revokeKey(keyId: string): Promise<void>;
 
+  /** Reads all clients and keys anew: other servers may have changed them. */
+  reload(): Promise<void>;
   /** Brings the last uses of keys to the store, and rejects if that cannot be. */
   close(): Promise<void>;
 }
@@ -115,6 +117,7 @@ export async function createDirectory(options: DirectoryOptions): Promise<Direct
     createKey: (clientId, settings = {}) => inTurn(() => createKey(clientId, settings)),
     rotateKey: (keyId, graceSeconds = 0) => inTurn(() => rotateKey(keyId, graceSeconds)),
     revokeKey: (keyId) => inTurn(() => revokeKey(keyId)),
+    reload: () => inTurn(reload),
     async close() {
       await lastChange;
       await uses.close();
@@ -138,6 +141,13 @@ export async function createDirectory(options: DirectoryOptions): Promise<Direct
     uses.note(key.id, at);
     const { id, name, limits } = client;
     return { kind: 'client', client: { id, name, limits }, keyId: key.id };
+  }
+
+  async function reload(): Promise<void> {
+    const [all, keys] = [await allClients(adminStore), await adminStore.listKeys()];
+    clients.clear();
+    for (const client of all) clients.set(client.id, client);
+    ring.update(keys);
   }
 
   /** One change after another: each begins with what the one before has left. */

@@ -48,6 +48,7 @@ export function createKeyRing(
     /** Undefined for a client that has no key in the settings. */
     staticName: (clientId: string) => staticNames.get(clientId),
     add,
+    update,
   };
 
   /**
@@ -67,8 +68,21 @@ export function createKeyRing(
     return [...byId.values()].filter((key) => key.clientId === clientId);
   }
 
+  /** Takes over what has become of keys, and keys that are new. None ever goes. */
+  function update(managed: readonly ApiKey[]): void {
+    for (const key of managed) {
+      const known = byId.get(key.id);
+      if (known === undefined) add(key);
+      else Object.assign(known, key, { lastUsedAt: latest(known.lastUsedAt, key.lastUsedAt) });
+    }
+  }
+
   function add(key: ApiKey): void {
     byHash.set(key.hash, { kind: 'managed', key, hash: key.hash });
     byId.set(key.id, key);
   }
+}
+
+function latest(one: number | null, other: number | null): number | null {
+  return one === null || other === null ? (one ?? other) : Math.max(one, other);
 }

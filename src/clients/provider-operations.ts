@@ -30,6 +30,8 @@ export interface ProviderOperations {
    * @param model null = all of them
    */
   reset(provider: string, model: string | null): Promise<void>;
+  /** Reads anew which ones are out of service: other servers may have changed it. */
+  reload(): Promise<void>;
 }
 
 export interface ProviderOperationsOptions {
@@ -48,7 +50,8 @@ export async function createProviderOperations(
   options: ProviderOperationsOptions,
 ): Promise<ProviderOperations> {
   const { adminStore, breakers } = options;
-  const kept = new Map((await adminStore.listStoppedProviders()).map((one) => [one.provider, one]));
+  const kept = new Map<string, StoppedProvider>();
+  await reload();
   return {
     isInService: (provider) => !kept.has(provider),
     stopped: (provider) => kept.get(provider) ?? null,
@@ -56,7 +59,14 @@ export async function createProviderOperations(
     stop,
     start,
     reset,
+    reload,
   };
+
+  async function reload(): Promise<void> {
+    const all = await adminStore.listStoppedProviders();
+    kept.clear();
+    for (const one of all) kept.set(one.provider, one);
+  }
 
   async function stop(provider: string, note?: string | null): Promise<void> {
     const before = kept.get(provider);

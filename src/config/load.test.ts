@@ -159,7 +159,7 @@ describe('problems', () => {
     assert.match(message, /PORT \(environment\): must be a whole number from 0 to 65535, not "80a"/);
     assert.match(
       message,
-      /DATABASE_URL \(environment\): must be sqlite:<path> .* memory:, or redis:.* the forms this version/,
+      /DATABASE_URL \(environment\): must be sqlite:<path> .* memory:, redis:.*, or postgres:.* the forms this version/,
     );
     assert.match(message, /OPENAI_MODEL \(parley\.yaml\): must be text: put the value in quotes/);
     assert.doesNotMatch(message, /hunter2/);

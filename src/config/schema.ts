@@ -231,6 +231,13 @@ export const settings = {
     description:
       "Bytes of a running turn's events kept for its readers (8 MiB); slower readers lose the stream.",
   }),
+  STORE_TIMEOUT_MS: integer({
+    // A round trip within a data centre takes less; a minute is longer than clients wait.
+    min: 50,
+    max: 60_000,
+    default: 2000,
+    description: 'Milliseconds after which a call to Redis or PostgreSQL is given up.',
+  }),
   TURN_LEASE_SECONDS: number({
     // Below this a busy server would lose its turns to the others.
     min: 1,

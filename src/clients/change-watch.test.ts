@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, describe, it, mock } from 'node:test';
+import type { AuditEntry } from '../conversation/client.ts';
+import { createChangeWatch } from './change-watch.ts';
+
+const entry = (id: string): AuditEntry => ({ id, at: 1, action: 'key.revoke', subject: 's', details: {} });
+
+async function watching() {
+  const state = { entries: [entry('b')], out: false, reloads: 0, failReload: false };
+  const told: string[] = [];
+  const watch = await createChangeWatch({
+    adminStore: {
+      async listAudit() {
+        if (state.out) throw new Error('out');
+        return { data: state.entries, hasMore: false };
+      },
+    },
+    async reload() {
+      if (state.failReload) throw new Error('half read');
+      state.reloads += 1;
+    },
+    onFailure: (error) => told.push((error as Error).message),
+  });
+  return { watch, state, told };
+}
+
+async function pass(milliseconds: number): Promise<void> {
+  mock.timers.tick(milliseconds);
+  await new Promise(setImmediate);
+}
+
+describe('changes at other servers', () => {
+  beforeEach(() => mock.timers.enable({ apis: ['setInterval'] }));
+  afterEach(() => mock.timers.reset());
+
+  it('are read when there are any, within a second', async () => {
+    const { watch, state } = await watching();
+    await pass(500);
+    assert.equal(state.reloads, 0);
+    state.entries = [entry('c'), entry('b')];
+    await pass(500);
+    await pass(500);
+    assert.equal(state.reloads, 1);
+    await watch.close();
+    state.entries = [entry('d')];
+    await pass(5000);
+    assert.equal(state.reloads, 1);
+  });
+
+  it('are seen also where the clock of their server is behind', async () => {
+    const { watch, state } = await watching();
+    state.entries = [entry('b'), entry('a')];
+    await pass(500);
+    assert.equal(state.reloads, 1);
+    await watch.close();
+  });
+
+  it('are read after an outage, which is told of once', async () => {
+    const { watch, state, told } = await watching();
+    state.out = true;
+    await pass(500);
+    await pass(500);
+    state.entries = [entry('c')];
+    state.out = false;
+    state.failReload = true;
+    await pass(500);
+    state.failReload = false;
+    await pass(500);
+    assert.deepEqual([told, state.reloads], [['out'], 1]);
+    await watch.close();
+  });
+});
