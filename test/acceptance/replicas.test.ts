@@ -58,9 +58,8 @@ function replicated(name: string, skip: string | false, start: () => Promise<Eng
         ALLOW_OPEN: 'true',
         ...env,
       };
-      const servers = await Promise.all([startParley(settings), startParley(settings)]);
-      context.after(() => Promise.all(servers.map(removeParley)));
-      const [one, other] = servers as [ParleyProcess, ParleyProcess];
+      const [one, other] = await Promise.all([startParley(settings), startParley(settings)]);
+      context.after(() => Promise.all([one, other].map(removeParley)));
       return { one, other };
     }
 
