@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import type { Session } from '../conversation/session.ts';
 import type { ServedBy, Turn, TurnStatus } from '../conversation/turn.ts';
 import type { TurnSummary } from '../conversation/turn-summary.ts';
-import { parseSettings, type TurnRecord, UNFINISHED } from './stored-json.ts';
+import { parseRecord, parseSettings, summaryOf, type TurnRecord } from './stored-json.ts';
 
 export const SESSION_COLUMNS =
   's.id, s.owner, s.settings, s.head_id, s.served_by, s.created_at, s.updated_at';
@@ -50,7 +50,7 @@ export function toTurns(sessionId: string, documents: string): Turn[] {
 }
 
 function fromStored(sessionId: string, { record, ...turn }: StoredTurn): Turn {
-  return { ...turn, sessionId, ...UNFINISHED, ...record };
+  return { ...turn, sessionId, ...parseRecord(null), ...record };
 }
 
 /** The owner of deleted sessions. No client has an empty name, so nobody finds them. */
@@ -69,24 +69,13 @@ export interface SummaryRow {
 }
 
 export function toSummary(row: SummaryRow): TurnSummary {
-  const record = {
-    ...UNFINISHED,
-    ...(row.record === null ? undefined : (JSON.parse(row.record) as TurnRecord)),
-  };
-  const { provider, model, providerSource, finishReason, attempts, usage, error } = record;
   return {
     id: row.id,
     sessionId: row.session_id,
     owner: row.owner,
     parentId: row.parent_id,
     status: row.status ?? 'in_progress',
-    provider,
-    model,
-    providerSource,
-    finishReason,
-    attempts,
-    usage,
-    error,
+    ...summaryOf(parseRecord(row.record)),
     createdAt: row.created_at,
     completedAt: row.completed_at,
   };

@@ -4,7 +4,7 @@ import type { Item } from '../conversation/item.ts';
 import type { Session } from '../conversation/session.ts';
 import type { ServedBy, Turn, TurnStatus } from '../conversation/turn.ts';
 import type { TurnSummary } from '../conversation/turn-summary.ts';
-import { parseSettings, type TurnRecord, UNFINISHED } from './stored-json.ts';
+import { parseRecord, parseSettings, summaryOf } from './stored-json.ts';
 
 export const SESSION_COLUMNS = `s.sequence, s.head, s.id, s.owner, s.settings,
   (SELECT h.id FROM turns h WHERE h.sequence = s.head), s.created_at, s.updated_at,
@@ -57,8 +57,7 @@ export function toTurn(sessionId: string, row: TurnRow, items: readonly ItemRow[
     sessionId,
     parentId,
     status,
-    ...UNFINISHED,
-    ...(record === null ? undefined : (JSON.parse(record) as TurnRecord)),
+    ...parseRecord(record),
     ...splitItems(items),
     createdAt,
     completedAt,
@@ -80,22 +79,14 @@ export type SummaryRow = [
 ];
 
 export function toSummary(row: SummaryRow): TurnSummary {
-  const [id, sessionId, owner, parentId, status, createdAt, completedAt, json] = row;
-  const record = { ...UNFINISHED, ...(json === null ? undefined : (JSON.parse(json) as TurnRecord)) };
-  const { provider, model, providerSource, finishReason, attempts, usage, error } = record;
+  const [id, sessionId, owner, parentId, status, createdAt, completedAt, record] = row;
   return {
     id,
     sessionId,
     owner,
     parentId,
     status,
-    provider,
-    model,
-    providerSource,
-    finishReason,
-    attempts,
-    usage,
-    error,
+    ...summaryOf(parseRecord(record)),
     createdAt,
     completedAt,
   };

@@ -2,6 +2,7 @@
 
 import type { SessionSettings } from '../conversation/session.ts';
 import type { TurnOutcome } from '../conversation/turn.ts';
+import type { TurnSummary } from '../conversation/turn-summary.ts';
 
 /** What settings from before a setting was known do not have. */
 const LATER_SETTINGS = { ttlSeconds: null } satisfies Partial<SessionSettings>;
@@ -31,7 +32,7 @@ export function settingsJson(settings: SessionSettings): string {
 export type TurnRecord = Omit<TurnOutcome, 'status' | 'output' | 'completedAt'>;
 
 /** Of a turn that runs; also what records from before a field was known do not have. */
-export const UNFINISHED: TurnRecord = {
+const UNFINISHED: TurnRecord = {
   provider: null,
   model: null,
   providerSource: null,
@@ -57,6 +58,19 @@ export function recordJson(outcome: TurnRecord): string {
     seenPlaces,
     trace,
   } satisfies TurnRecord);
+}
+
+/** Of a turn that runs there is none. */
+export function parseRecord(json: string | null): TurnRecord {
+  return { ...UNFINISHED, ...(json === null ? undefined : (JSON.parse(json) as TurnRecord)) };
+}
+
+/** What operators see of a record: what was said before a restart is no part of it. */
+export function summaryOf(
+  record: TurnRecord,
+): Pick<TurnSummary, Exclude<keyof TurnRecord, 'seenPlaces' | 'trace'>> {
+  const { provider, model, providerSource, finishReason, attempts, usage, error } = record;
+  return { provider, model, providerSource, finishReason, attempts, usage, error };
 }
 
 /** The record of a turn that nobody finished. */

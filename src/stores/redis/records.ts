@@ -1,13 +1,14 @@
 /**
- * What lies in the hashes of a session, and what it means: the one place where stored JSON is written and parsed. It
- * sends nothing. Scripts move JSON as text and never look into it: numbers that they compare stand beside it.
+ * What lies in the hashes of a session, and what it means. It sends nothing. Scripts move JSON as text and never look into
+ * it: numbers that they compare stand beside it.
  */
 
 import type { Item } from '../../conversation/item.ts';
 import { expiresAt, type Session, type SessionSettings } from '../../conversation/session.ts';
-import type { ServedBy, Turn, TurnOutcome, TurnStatus } from '../../conversation/turn.ts';
+import type { ServedBy, Turn, TurnStatus } from '../../conversation/turn.ts';
 import type { TurnSummary } from '../../conversation/turn-summary.ts';
 import type { PathTurn } from '../store.ts';
+import { parseRecord, parseSettings, settingsJson, summaryOf } from '../stored-json.ts';
 
 /** The fields of a session's hash of which a session is made. A script gives them in this order. */
 export const SESSION_FIELDS = [
@@ -34,17 +35,13 @@ export type SessionValues = [
   updatedAt: string,
 ];
 
-/** What records from before a setting was known do not have. */
-const LATER_SETTINGS = {} satisfies Partial<SessionSettings>;
-
 export function toSession(id: string, values: SessionValues): Session {
   const [owner, settings, head, provider, model, createdAt, updatedAt] = values;
   const servedBy: ServedBy | null = provider === '' ? null : { provider, model };
   return {
     id,
     owner,
-    ...LATER_SETTINGS,
-    ...(JSON.parse(settings) as SessionSettings),
+    ...parseSettings(settings),
     headTurnId: head === '' ? null : head,
     servedBy,
     createdAt: Number(createdAt),
@@ -77,23 +74,6 @@ export function settingsFields(settings: SessionSettings): string[] {
   return Object.entries(fields).flat();
 }
 
-/** The settings alone, named one by one: a caller's object may hold more. */
-function settingsJson(settings: SessionSettings): string {
-  const { title, provider, model, fallbackProviders, memoryLimit } = settings;
-  const { maxContextTokens, instructions, metadata, ttlSeconds } = settings;
-  return JSON.stringify({
-    title,
-    provider,
-    model,
-    fallbackProviders,
-    memoryLimit,
-    maxContextTokens,
-    instructions,
-    metadata,
-    ttlSeconds,
-  } satisfies SessionSettings);
-}
-
 /** When the session expires, as a score; empty if it never does. */
 export function expiryScore(session: Session): string {
   const end = expiresAt(session);
@@ -112,21 +92,6 @@ export type TurnValues = [
   record: string | null,
 ];
 
-/** What a turn's record keeps as JSON, because no script asks for it. */
-type TurnRecord = Omit<TurnOutcome, 'status' | 'output' | 'completedAt'>;
-
-const UNFINISHED: TurnRecord = {
-  provider: null,
-  model: null,
-  providerSource: null,
-  finishReason: null,
-  attempts: [],
-  usage: null,
-  error: null,
-  seenPlaces: 0,
-  trace: null,
-};
-
 export function toTurn(sessionId: string, values: TurnValues): Turn {
   const [placeText, endText, input, output, record] = values;
   const { id, parentId, createdAt } = parsePlace(placeText);
@@ -136,9 +101,7 @@ export function toTurn(sessionId: string, values: TurnValues): Turn {
     sessionId,
     parentId,
     status: end?.status ?? 'in_progress',
-    // Also what records from before a field was known do not have.
-    ...UNFINISHED,
-    ...(record === null ? undefined : (JSON.parse(record) as TurnRecord)),
+    ...parseRecord(record),
     input: parseItems(input),
     output: parseItems(output),
     createdAt,
@@ -150,15 +113,19 @@ export function toTurn(sessionId: string, values: TurnValues): Turn {
 export type SummaryValues = [place: string, end: string | null, record: string | null];
 
 export function toSummary(owner: string, sessionId: string, values: SummaryValues): TurnSummary {
-  const [place, end, record] = values;
-  const {
-    input: _,
-    output: __,
-    seenPlaces: ___,
-    trace: ____,
-    ...summary
-  } = toTurn(sessionId, [place, end, '[]', null, record]);
-  return { ...summary, owner };
+  const [placeText, endText, record] = values;
+  const { id, parentId, createdAt } = parsePlace(placeText);
+  const end = endText === null ? null : parseEnd(endText);
+  return {
+    id,
+    sessionId,
+    owner,
+    parentId,
+    status: end?.status ?? 'in_progress',
+    ...summaryOf(parseRecord(record)),
+    createdAt,
+    completedAt: end?.completedAt ?? null,
+  };
 }
 
 /** A path as scripts give it: four values for each turn, newest first. */
@@ -200,27 +167,6 @@ export function placeText(place: TreePlace, turn: Pick<Turn, 'createdAt' | 'pare
 /** @param places on the path up to and with the turn */
 export function endText(status: TurnStatus, joined: boolean, places: number, completedAt: number): string {
   return [status, joined ? 1 : 0, places, completedAt].join(' ');
-}
-
-export function recordJson(outcome: TurnRecord): string {
-  const { provider, model, providerSource, finishReason, attempts, usage, error, seenPlaces, trace } =
-    outcome;
-  return JSON.stringify({
-    provider,
-    model,
-    providerSource,
-    finishReason,
-    attempts,
-    usage,
-    error,
-    seenPlaces,
-    trace,
-  } satisfies TurnRecord);
-}
-
-/** The record of a turn that nobody finished. */
-export function interruptedRecordJson(error: TurnRecord['error']): string {
-  return recordJson({ ...UNFINISHED, error });
 }
 
 function parsePlace(text: string) {

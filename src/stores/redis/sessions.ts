@@ -5,6 +5,7 @@ import type { RequestKey } from '../../conversation/request-key.ts';
 import { isExpired, type Session, type SessionChange } from '../../conversation/session.ts';
 import { joinsConversation, type Turn } from '../../conversation/turn.ts';
 import type { CreateOutcome } from '../store.ts';
+import { recordJson } from '../stored-json.ts';
 import type { RedisConnection } from './connection.ts';
 import { type Keyspace, type SessionKeys, sessionKeys } from './keyspace.ts';
 import type { createRedisListing } from './listing.ts';
@@ -12,7 +13,6 @@ import {
   endText,
   expiryScore,
   placeText,
-  recordJson,
   type SessionValues,
   sessionFields,
   settingsFields,

@@ -5,18 +5,11 @@ import type { Page, PageRequest } from '../../conversation/page.ts';
 import { joinsConversation, servedBy, type Turn, type TurnError } from '../../conversation/turn.ts';
 import { AppError } from '../../errors.ts';
 import type { BeginOutcome, Renewed, TurnBegin, TurnClaim, TurnCommit, TurnRenewal } from '../store.ts';
+import { interruptedRecordJson, recordJson } from '../stored-json.ts';
 import { BEGIN_TURN } from './begin-turn-script.ts';
 import type { RedisConnection } from './connection.ts';
 import { type Bucket, type Keyspace, sessionKeys } from './keyspace.ts';
-import {
-  interruptedRecordJson,
-  recordJson,
-  type SessionValues,
-  type TurnValues,
-  toPath,
-  toSession,
-  toTurn,
-} from './records.ts';
+import { type SessionValues, type TurnValues, toPath, toSession, toTurn } from './records.ts';
 import { CANCEL_TURN, COMMIT_TURN, FAIL_TURNS, GET_TURN, LIST_TURNS, RENEW } from './turn-scripts.ts';
 
 /** Turns that one script fails at most: what a server leaves behind, and still a short step. */
