@@ -141,7 +141,7 @@ test('settings that are wrong are named without the keys in them', async () => {
     await run(`providers:\n  - name: x\n    api_kee: ${keys.yaml}\n    api_key: [${keys.yaml}]\n`, {});
     await run(`providers:\n  - ${keys.yaml}\n`, {});
     await run('', { OPENAI_BASE_URL: `nowhere://user:${keys.openai}@host` });
-    await run('', { DATABASE_URL: `postgres://user:${keys.openai}@host/db` });
+    await run('', { DATABASE_URL: `mysql://user:${keys.openai}@host/db` });
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
