@@ -123,10 +123,13 @@ test('a role that would have everything serializable is asked for less', { skip 
   );
   const store = await openPostgresStore(postgres.location().replace('parley@', 'strict@'), PATIENT);
   context.after(() => store.close());
-  const session = await createdSession(store);
-  const requests = Array.from({ length: 20 }, () => store.beginTurn(sampleBegin(session)));
-  const kinds = (await Promise.all(requests)).map(({ kind }) => kind);
-  assert.deepEqual(kinds.toSorted(), ['begun', ...Array.from({ length: 19 }, () => 'busy')]);
+  // The first rounds are over before there are connections enough for turns to meet.
+  for (let round = 0; round < 20; round += 1) {
+    const session = await createdSession(store);
+    const requests = Array.from({ length: 20 }, () => store.beginTurn(sampleBegin(session)));
+    const kinds = (await Promise.all(requests)).map(({ kind }) => kind);
+    assert.deepEqual(kinds.toSorted(), ['begun', ...Array.from({ length: 19 }, () => 'busy')]);
+  }
 });
 
 test('changes of one session by many servers at once are all made', { skip }, async (context) => {
