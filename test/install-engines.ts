@@ -1,5 +1,6 @@
 /**
- * Makes sure that the engines which the tests run against are on this machine: Redis and PostgreSQL. As root on Debian or
+ * Makes sure that the engines which the tests run against are on this machine: Redis, PostgreSQL
+ * and the pooler before it. As root on Debian or
  * its like it installs what is missing from the distribution; otherwise it names the command. It always ends well: tests
  * of an engine that is not there are skipped and say so.
  *
@@ -27,6 +28,7 @@ const engines: readonly Engine[] = [
     package: 'postgresql',
     isThere: () => runs('postgres') || globSync('/usr/lib/postgresql/*/bin/postgres').length > 0,
   },
+  { name: 'PgBouncer', package: 'pgbouncer', isThere: () => runs('pgbouncer') },
 ];
 
 const before = missing();
