@@ -19,7 +19,13 @@ import {
   providerMaker,
   routeView,
 } from './composition/configured-providers.ts';
-import { observedSlots, observedStore, openTracing } from './composition/observed-rooms.ts';
+import {
+  metricsOfAll,
+  observedSlots,
+  observedStore,
+  openTracing,
+  type Peers,
+} from './composition/observed-rooms.ts';
 import { describeConfig } from './config/describe-config.ts';
 import { checkOpenHost } from './config/open-host.ts';
 import type { Config } from './config/schema.ts';
@@ -38,7 +44,7 @@ import { createSessions } from './sessions/sessions.ts';
 import { createSweeper } from './sessions/sweeper.ts';
 import { openStore } from './stores/open-store.ts';
 import { logTargetState, logTurn } from './telemetry/log.ts';
-import { createMetrics } from './telemetry/metrics.ts';
+import { createMetrics, type MetricsDump } from './telemetry/metrics.ts';
 import { NO_TRACING } from './telemetry/trace.ts';
 import { createLeases } from './turns/leases.ts';
 import { createTurns } from './turns/turns.ts';
@@ -53,6 +59,8 @@ export interface Parley {
   open: boolean;
   /** Turns that a crash had left running, failed at this start. */
   interrupted: number;
+  /** What this server has counted; nothing where nothing is. */
+  metrics(): Promise<MetricsDump>;
   /** Refuses new requests, lets running turns finish for the grace time, and releases everything. */
   close(): Promise<void>;
 }
@@ -66,7 +74,7 @@ export const version: string = JSON.parse(
  * Starts a server and resolves when it listens. Rejects, with everything released, if it cannot: with `ConfigError`
  * where it would be open to everybody against the operator's will.
  */
-export async function startParley(config: Config, log: Logger): Promise<Parley> {
+export async function startParley(config: Config, log: Logger, peers: Peers | null = null): Promise<Parley> {
   const phases: Phase[] = [];
   try {
     const tracing = await openTracing(config, version, log);
@@ -238,7 +246,7 @@ export async function startParley(config: Config, log: Logger): Promise<Parley> 
       },
       routes: config.routes.map(routeView(providers)),
       idempotencySeconds: config.idempotencyTtlSeconds,
-      metrics,
+      metrics: metrics === null || peers === null ? metrics : metricsOfAll(metrics, peers),
       beginTrace: tracing.beginRequest,
       version,
       log,
@@ -258,6 +266,7 @@ export async function startParley(config: Config, log: Logger): Promise<Parley> 
       providers,
       open: directory.isOpen(),
       interrupted,
+      metrics: async () => (await metrics?.dump()) ?? [],
       close: () => closeInPhases(phases, log),
     };
   } catch (error) {

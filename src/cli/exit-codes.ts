@@ -6,3 +6,5 @@ export const EXIT_FAILURE = 1;
 export const EXIT_USAGE = 64;
 /** A configuration that cannot be used (EX_CONFIG of sysexits.h). */
 export const EXIT_CONFIG = 78;
+/** What a shell reports of a process that a signal ended: 128 and the signal's number. */
+export const EXIT_SIGNAL = { SIGINT: 130, SIGTERM: 143 };

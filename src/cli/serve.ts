@@ -1,19 +1,26 @@
 /** `parley serve`: starts the server, says what a newcomer wants to know, and ends it when told to. */
 
+import cluster from 'node:cluster';
+import { availableParallelism } from 'node:os';
 import { ConfigError } from '../config/config-error.ts';
+import { isShared } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
-import { type Parley, startParley, version } from '../main.ts';
+import { type Parley, startParley } from '../main.ts';
 import { createLog } from '../telemetry/log.ts';
-import { EXIT_FAILURE } from './exit-codes.ts';
+import { EXIT_FAILURE, EXIT_SIGNAL } from './exit-codes.ts';
+import { greeting, sayAtStart } from './greeting.ts';
 import { readConfig, refuseConfig } from './read-config.ts';
-
-/** What a shell reports of a process that a signal ended: 128 and the signal's number. */
-const EXIT_SIGNAL = { SIGINT: 130, SIGTERM: 143 };
+import { supervise } from './supervise.ts';
+import { work } from './worker.ts';
 
 export async function serve(): Promise<void> {
   const config = readConfig();
   if (config === null) return;
   const log = createLog(config.logLevel);
+  if (cluster.worker !== undefined)
+    return work(cluster.worker, config, log.child({ worker: cluster.worker.id }));
+  const count = workerCount(config);
+  if (count > 1) return supervise(count, log);
   let parley: Parley;
   try {
     parley = await startParley(config, log);
@@ -25,18 +32,18 @@ export async function serve(): Promise<void> {
     process.exitCode = EXIT_FAILURE;
     return;
   }
-  if (parley.interrupted > 0) log.warn({ turns: parley.interrupted }, 'a crash had left turns unfinished');
-  if (config.allowOpen) {
-    const meaning = parley.open
-      ? 'whoever reaches this server can use it'
-      : 'there are keys, which it is not needed for';
-    log.warn(`ALLOW_OPEN is set: ${meaning}`);
-  }
+  sayAtStart(parley, config, log);
   // Whoever reads the output may leave; the server stays.
   process.stdout.on('error', (error) => log.debug({ err: error }, 'standard output is closed'));
   // Before the greeting: whoever reads it may send a signal.
   closeOnSignal(parley);
   process.stdout.write(greeting(parley, config));
+}
+
+/** How many processes serve. A store that one process has for itself has one. */
+function workerCount({ workers, databaseUrl }: Config): number {
+  if (workers !== 'auto') return workers;
+  return isShared(databaseUrl) ? availableParallelism() : 1;
 }
 
 /** The first signal closes the server in order, a second one ends it where it stands. */
@@ -56,33 +63,4 @@ function closeOnSignal(parley: Parley): void {
   };
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);
-}
-
-/** Without whatever a location may say of users and passwords. */
-function whereDataIs(databaseUrl: string): string {
-  if (databaseUrl === 'memory:') return 'in memory, gone when the server stops';
-  if (databaseUrl.startsWith('sqlite:')) return databaseUrl.slice('sqlite:'.length);
-  const { protocol, host, pathname } = new URL(databaseUrl);
-  return `${protocol}//${host}${pathname}`;
-}
-
-function greeting({ url, adminUrl, providers, open }: Parley, config: Config): string {
-  const { name, defaultModel } = providers.default;
-  const note =
-    name === 'demo' ? ' (a demonstration that needs no key; set OPENAI_API_KEY for a real model)' : '';
-  const data = whereDataIs(config.databaseUrl);
-  // Whoever copies the command puts a key in; it is none of this process's to print.
-  const key = open ? '' : " -H 'Authorization: Bearer YOUR_KEY'";
-  return `
-Parley ${version} listens on ${url}
-  provider  ${name}${defaultModel === null ? '' : `, model ${defaultModel}`}${note}
-  data      ${data}
-  access    ${open ? 'open to whoever reaches it; API_KEYS closes it' : 'with a key'}
-  API       ${url}/docs${adminUrl === null ? '' : `\n  admin     ${adminUrl}/docs`}
-
-Try it:
-  curl -s ${url}/sessions/$(curl -s${key} -X POST ${url}/sessions | sed 's/.*"id":"\\([^"]*\\)".*/\\1/')/messages${key} \\
-    -H 'content-type: application/json' -d '{"content": "Hello, who are you?"}'
-
-`;
 }

@@ -3,10 +3,11 @@
 import type { Logger } from 'pino';
 import type { Config } from '../config/schema.ts';
 import { currentRequestId } from '../http/request-scope.ts';
+import type { HttpMetrics } from '../http/rooms.ts';
 import type { Slots } from '../limits/slots.ts';
 import type { OpenedStore } from '../stores/admin-store.ts';
 import { logAudit } from '../telemetry/log.ts';
-import type { Metrics } from '../telemetry/metrics.ts';
+import { type Metrics, type MetricsDump, togetherOf } from '../telemetry/metrics.ts';
 import { observeChanges } from '../telemetry/observe-changes.ts';
 import { observeStore } from '../telemetry/observe-store.ts';
 import { NO_TRACING, type Tracing } from '../telemetry/trace.ts';
@@ -37,6 +38,22 @@ export function observedStore(
   if (metrics === null) return traced;
   const { storeCall } = metrics;
   return { ...observeStore(traced, storeCall), admin: observeStore(traced.admin, storeCall) };
+}
+
+/** Other processes that serve on the same port. */
+export interface Peers {
+  /** What all of them have counted, with what this one has. */
+  metricsOfAll(own: MetricsDump): Promise<readonly MetricsDump[]>;
+}
+
+/** Metrics that count what this process does and tell of all: whoever asks reaches one of them by chance. */
+export function metricsOfAll(metrics: Metrics, peers: Peers): HttpMetrics {
+  const together = async () => togetherOf(await peers.metricsOfAll(await metrics.dump()));
+  return {
+    request: metrics.request,
+    text: async () => (await together()).text(),
+    json: async () => (await together()).json(),
+  };
 }
 
 /** The same slots, whose refusals are counted with those of the other limits. */

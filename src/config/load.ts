@@ -42,6 +42,7 @@ export function loadConfig({ env, directory, readFile = readText }: ConfigSource
   const { routes, named } = readRouteList(file, variables, list.providers, problems);
   const names = providerNames({ values, origins, list, inRoutes: named }, problems);
   checkAdminPort(values, origins, problems);
+  checkWorkers(values, origins, problems);
   checkMemory(values, origins, problems);
   if (problems.length > 0) throw new ConfigError(problems);
   return Object.freeze({
@@ -126,7 +127,7 @@ function textInYaml(setting: Setting<SettingValue>, value: unknown): string | un
   if (value === undefined || value === null) return '';
   if (typeof value === 'string') return value.trim();
   if (typeof value === 'number' || typeof value === 'boolean') {
-    return typeof value === setting.yamlType ? String(value) : undefined;
+    return setting.yamlType.startsWith(typeof value) ? String(value) : undefined;
   }
   const isList = setting.yamlType === 'list' && Array.isArray(value);
   return isList && value.every((element) => typeof element === 'string') ? value.join(',') : undefined;
@@ -165,6 +166,21 @@ function checkAdminPort(
   if (adminPort === null || adminPort === 0 || adminPort !== port) return;
   const problem = 'must not be the same as PORT; without ADMIN_PORT, /admin is there';
   problems.push({ setting: 'ADMIN_PORT', source: origins.get('ADMIN_PORT') ?? 'default', problem });
+}
+
+/** A store that one process has for itself cannot be had by several. */
+function checkWorkers({ workers, databaseUrl }: SettingValues, origins: Origins, problems: Problem[]): void {
+  if (workers === 'auto' || workers === 1 || isShared(databaseUrl)) return;
+  problems.push({
+    setting: 'WORKERS',
+    source: origins.get('WORKERS') ?? 'default',
+    problem: `can be 1 alone with ${databaseUrl.split(':', 1)[0]}:, which is one process's; set DATABASE_URL to redis://… or postgres://…`,
+  });
+}
+
+/** Whether several processes can use the store at once. */
+export function isShared(databaseUrl: string): boolean {
+  return !/^(sqlite|memory):/.test(databaseUrl);
 }
 
 function checkMemory(

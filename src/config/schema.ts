@@ -26,6 +26,7 @@ import {
   text,
   url,
   variableOnly,
+  workers,
 } from './setting.ts';
 
 /** No wait of the server is meant to last longer than a day; a greater number is a mistake of unit. */
@@ -48,6 +49,11 @@ export const settings = {
   HOST: host({
     default: '127.0.0.1',
     description: 'Address or host name to listen on; beyond loopback it needs a key, or `ALLOW_OPEN`.',
+  }),
+  WORKERS: workers({
+    default: 1,
+    description:
+      'Processes that serve, on one port: `auto` is one for each core. More than one need a shared store.',
   }),
   ALLOW_OPEN: boolean({
     default: false,

@@ -18,7 +18,7 @@ export interface Setting<Value extends SettingValue> {
   readonly expects: string;
   readonly disclosure: Disclosure;
   /** What the YAML may hold instead of text. */
-  readonly yamlType: 'text' | 'number' | 'boolean' | 'list';
+  readonly yamlType: 'text' | 'number' | 'number-or-text' | 'boolean' | 'list';
   /** Whether the YAML may not set it. */
   readonly variableOnly: boolean;
   /** The value of a trimmed text that is not empty; undefined if the text is none of this kind. */
@@ -170,6 +170,21 @@ export function proxies(declaration: Declaration<null>): Setting<string | null> 
     },
   };
 }
+
+/** How many processes serve: a number, or as many as there are cores. */
+export function workers(declaration: Declaration<number>): Setting<number | 'auto'> {
+  return {
+    ...settingOf(declaration, `auto, or a whole number from 1 to ${MAX_WORKERS}`),
+    yamlType: 'number-or-text',
+    parse(text) {
+      if (text.toLowerCase() === 'auto') return 'auto';
+      return /^\d+$/.test(text) ? within({ min: 1, max: MAX_WORKERS }, Number(text)) : undefined;
+    },
+  };
+}
+
+/** More than the cores of any machine that one store would keep up with. */
+const MAX_WORKERS = 256;
 
 /** More proxies in a row than anybody has. */
 const MAX_PROXIES = 32;

@@ -67,6 +67,7 @@ function addProviderGauge(registry: Registry, providers: Readings['providers']):
   registry.registerMetric(
     new Gauge({
       name: 'parley_provider_in_service',
+      aggregator: 'min',
       help: 'Whether the provider is in service: 0 where an operator has stopped it.',
       labelNames: ['gen_ai_provider_name'] as const,
       registers: [],
@@ -81,6 +82,7 @@ function addProviderGauge(registry: Registry, providers: Readings['providers']):
 function addProcessGauges(registry: Registry, version: string): void {
   const build = new Gauge({
     name: 'parley_build_info',
+    aggregator: 'first',
     help: 'Always 1; the versions of Parley and of Node are in the labels.',
     labelNames: ['version', 'node_version'] as const,
     registers: [registry],
@@ -89,6 +91,7 @@ function addProcessGauges(registry: Registry, version: string): void {
   registry.registerMetric(
     new Gauge({
       name: 'parley_uptime_seconds',
+      aggregator: 'max',
       help: 'Seconds since the process started.',
       registers: [],
       collect() {
@@ -127,6 +130,7 @@ function addEventLoopGauges(registry: Registry): Gauges {
   registry.registerMetric(
     new Gauge({
       name: 'parley_event_loop_delay_seconds',
+      aggregator: 'max',
       help: 'How late the event loop was since the reading before: p50, p99 and max.',
       labelNames: ['statistic'] as const,
       registers: [],

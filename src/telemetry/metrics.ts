@@ -4,7 +4,7 @@
  * them grow without bound.
  */
 
-import { Registry } from 'prom-client';
+import { AggregatorRegistry, type MetricObjectWithValues, type MetricValue, Registry } from 'prom-client';
 import type { TargetState } from '../conversation/target-state.ts';
 import type { Turn } from '../conversation/turn.ts';
 import { createGauges, type Readings } from './gauges.ts';
@@ -33,8 +33,24 @@ export interface Metrics {
   text(): Promise<{ contentType: string; body: string }>;
   /** In short. */
   json(): Promise<MetricsSummary>;
+  /** All of it as data, which can be sent to another process and put together with that of others. */
+  dump(): Promise<MetricsDump>;
   /** Nothing is measured any more. */
   close(): void;
+}
+
+export type MetricsDump = readonly MetricObjectWithValues<MetricValue<string>>[];
+
+/** What `Metrics` tells, of several servers together. */
+export function togetherOf(dumps: readonly MetricsDump[]): Pick<Metrics, 'text' | 'json'> {
+  return told(AggregatorRegistry.aggregate([...dumps] as object[]));
+}
+
+function told(registry: Registry): Pick<Metrics, 'text' | 'json'> {
+  return {
+    text: async () => ({ contentType: registry.contentType, body: await registry.metrics() }),
+    json: () => summarize(registry),
+  };
 }
 
 export interface FinishedRequest {
@@ -74,8 +90,8 @@ export function createMetrics({ models: configured, ...readings }: MetricsOption
     storeCall({ method, seconds, ok }) {
       instruments.storeSeconds.observe({ method, outcome: ok ? 'ok' : 'failed' }, seconds);
     },
-    text: async () => ({ contentType: registry.contentType, body: await registry.metrics() }),
-    json: () => summarize(instruments, readings.runningTurns),
+    ...told(registry),
+    dump: () => registry.getMetricsAsJSON(),
     close: () => gauges.close(),
   };
 
