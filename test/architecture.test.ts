@@ -28,8 +28,12 @@ const ROOMS: Record<string, Room> = {
     imports: ['errors.ts'],
     because: 'rooms get their settings as arguments, so the configuration needs to know none of them',
   },
+  'redis/': {
+    imports: ['errors.ts'],
+    because: 'the driver carries scripts and answers, and knows nothing of what they are about',
+  },
   'stores/': {
-    imports: ['conversation/', 'errors.ts'],
+    imports: ['conversation/', 'errors.ts', 'redis/'],
     because: 'a store remembers; it knows nothing of providers, turns or HTTP',
   },
   'providers/': {
@@ -41,7 +45,7 @@ const ROOMS: Record<string, Room> = {
     because: 'telemetry is told of things and reaches for none',
   },
   'limits/': {
-    imports: ['conversation/', 'errors.ts'],
+    imports: ['conversation/', 'errors.ts', 'redis/'],
     because: 'a limiter counts identities, whoever they are and whatever they ask for',
   },
   'clients/': {

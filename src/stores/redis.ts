@@ -1,7 +1,7 @@
 /**
  * The store on Redis 7 or Valkey, which any number of servers share. This file is the surface; what lies where is in
  * redis/keyspace.ts, and what a method does in the file of its subject. How the address is written is in
- * redis/location.ts.
+ * ../redis/location.ts.
  *
  * A turn's beginning and its end are one script each, in one slot and so in one step. What spans slots, the lists of an
  * owner and the keys of sessions, is done in an order from which the sweep can finish it (redis/listing.ts).
@@ -16,13 +16,13 @@
 
 import type { Session } from '../conversation/session.ts';
 import { AppError } from '../errors.ts';
+import { openConnection, type RedisConnection } from '../redis/connection.ts';
+import { parseRedisLocation } from '../redis/location.ts';
 import type { AdminStore, OpenedStore } from './admin-store.ts';
 import { createRedisAdmin } from './redis/admin.ts';
-import { openConnection, type RedisConnection } from './redis/connection.ts';
 import { createRedisEverybody } from './redis/everybody.ts';
 import { createKeyspace, type Keyspace } from './redis/keyspace.ts';
 import { createRedisListing } from './redis/listing.ts';
-import { parseRedisLocation } from './redis/location.ts';
 import { createRedisPaths } from './redis/paths.ts';
 import { findPersistenceProblems } from './redis/persistence.ts';
 import { createRedisSessions } from './redis/sessions.ts';

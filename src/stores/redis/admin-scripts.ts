@@ -1,6 +1,6 @@
 /** The scripts on what operators keep. Those that change something write the entry of the log in the same step. */
 
-import { type Script, script } from './script.ts';
+import { type Script, script } from '../../redis/script.ts';
 
 /**
  * A change with its entry. The first two keys are those of the log, the first two parameters the entry's id and text; the

@@ -6,6 +6,8 @@
 import type { ApiKey, AuditEntry, BypassEntry, Client } from '../../conversation/client.ts';
 import type { Page, PageRequest } from '../../conversation/page.ts';
 import type { StoppedProvider } from '../../conversation/stopped-provider.ts';
+import type { RedisConnection } from '../../redis/connection.ts';
+import type { Script } from '../../redis/script.ts';
 import type { AdminStore } from '../admin-store.ts';
 import {
   ADD_ENTRY,
@@ -18,10 +20,8 @@ import {
   SAVE_KEYS,
   SAVE_RECORD,
 } from './admin-scripts.ts';
-import type { RedisConnection } from './connection.ts';
 import type { createRedisEverybody } from './everybody.ts';
 import type { Keyspace } from './keyspace.ts';
-import type { Script } from './script.ts';
 import type { createRedisUsage } from './usage.ts';
 
 /** A client without the time of its making, which is kept beside it. */

@@ -3,9 +3,9 @@
  * words of `BeginOutcome`; turns.ts makes the outcome of it.
  */
 
+import { script } from '../../redis/script.ts';
 import { CLOCK, PATHS, REACH } from './lua-functions.ts';
 import { LUA_SESSION_FIELDS } from './records.ts';
-import { script } from './script.ts';
 
 /** Parameters after the ones named in the first lines: the ids of the input's items that have a place. */
 export const BEGIN_TURN = script(`

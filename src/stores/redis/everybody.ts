@@ -7,11 +7,11 @@ import { firstIdAt } from '../../conversation/id.ts';
 import type { PageRequest, SearchedPage } from '../../conversation/page.ts';
 import type { Session } from '../../conversation/session.ts';
 import type { TurnSummary } from '../../conversation/turn-summary.ts';
+import type { RedisConnection } from '../../redis/connection.ts';
+import { script } from '../../redis/script.ts';
 import type { TurnQuery } from '../admin-store.ts';
-import type { RedisConnection } from './connection.ts';
 import { type Bucket, type Keyspace, sessionKeys } from './keyspace.ts';
 import { SESSION_FIELDS, type SessionValues, type SummaryValues, toSession, toSummary } from './records.ts';
-import { script } from './script.ts';
 
 /** An id is drawn before its turn's time is taken, which a busy server does a moment later. */
 const ID_LEAD_MILLISECONDS = 1000;

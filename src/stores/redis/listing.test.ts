@@ -7,12 +7,12 @@ import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
 import { type RedisServer, skipWithoutRedis, startRedis } from '../../../test/redis-server.ts';
 import type { RequestKey } from '../../conversation/request-key.ts';
+import { openConnection, type RedisConnection } from '../../redis/connection.ts';
+import { parseRedisLocation } from '../../redis/location.ts';
 import { OWNER, sampleKey, sampleSession, sampleTurns } from '../store-samples.contract.ts';
-import { openConnection, type RedisConnection } from './connection.ts';
 import { createRedisEverybody } from './everybody.ts';
 import { createKeyspace } from './keyspace.ts';
 import { createRedisListing } from './listing.ts';
-import { parseRedisLocation } from './location.ts';
 import { createRedisSessions } from './sessions.ts';
 import { createRedisSweep } from './sweep.ts';
 

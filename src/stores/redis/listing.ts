@@ -10,11 +10,11 @@
 
 import type { Page } from '../../conversation/page.ts';
 import type { Session } from '../../conversation/session.ts';
+import type { RedisConnection } from '../../redis/connection.ts';
+import { script } from '../../redis/script.ts';
 import type { SessionQuery } from '../store.ts';
-import type { RedisConnection } from './connection.ts';
 import { type Keyspace, sessionKeys } from './keyspace.ts';
 import { SESSION_FIELDS, type SessionValues, toSession } from './records.ts';
-import { script } from './script.ts';
 
 /**
  * Puts a session into the lists of its owner, or takes it out. Parameters after the first four: the session's pairs. The

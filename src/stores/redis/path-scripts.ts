@@ -1,8 +1,8 @@
 /** The scripts that read paths. Every path is read from its newest turn back, and only as far as asked. */
 
+import { script } from '../../redis/script.ts';
 import { PATHS, REACH } from './lua-functions.ts';
 import { LUA_SESSION_FIELDS } from './records.ts';
-import { script } from './script.ts';
 
 /** The session's values and the path's; nothing if the session is not the owner's. An empty turn is the head. */
 export const READ_PATH = script(`

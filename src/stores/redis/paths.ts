@@ -3,8 +3,8 @@
 import { takesPlace } from '../../conversation/item.ts';
 import type { Page, PageRequest } from '../../conversation/page.ts';
 import { AppError } from '../../errors.ts';
+import type { RedisConnection } from '../../redis/connection.ts';
 import type { PathQuery, PathTurn, PlacedItem, SessionPath } from '../store.ts';
-import type { RedisConnection } from './connection.ts';
 import { type Keyspace, sessionKeys } from './keyspace.ts';
 import { READ_ITEMS, READ_PATH } from './path-scripts.ts';
 import { type SessionValues, toPath, toSession } from './records.ts';

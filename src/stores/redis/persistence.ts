@@ -3,7 +3,7 @@
  * throws it away when memory is short. Only the operator can change either, so this only tells.
  */
 
-import type { RedisConnection } from './connection.ts';
+import type { RedisConnection } from '../../redis/connection.ts';
 import type { Keyspace } from './keyspace.ts';
 
 /** What is wrong with how the server keeps things, a sentence each; empty if all is well or nobody may ask. */

@@ -3,9 +3,9 @@
  * same step and under a new revision; listing.ts says what becomes of that.
  */
 
+import { script } from '../../redis/script.ts';
 import { REVISION } from './lua-functions.ts';
 import { LUA_SESSION_FIELDS } from './records.ts';
-import { script } from './script.ts';
 
 /**
  * Puts the turns of a session out of sight, for the sweep to take them out of the list of all turns a few at a time.

@@ -4,9 +4,10 @@ import { countPlaces } from '../../conversation/item.ts';
 import type { RequestKey } from '../../conversation/request-key.ts';
 import { isExpired, type Session, type SessionChange } from '../../conversation/session.ts';
 import { joinsConversation, type Turn } from '../../conversation/turn.ts';
+import type { RedisConnection } from '../../redis/connection.ts';
+import { script } from '../../redis/script.ts';
 import type { CreateOutcome } from '../store.ts';
 import { recordJson } from '../stored-json.ts';
-import type { RedisConnection } from './connection.ts';
 import { type Keyspace, type SessionKeys, sessionKeys } from './keyspace.ts';
 import type { createRedisListing } from './listing.ts';
 import {
@@ -19,7 +20,6 @@ import {
   type TreePlace,
   toSession,
 } from './records.ts';
-import { script } from './script.ts';
 import { ADD_SESSION, REMOVE_SESSION, STAGE_SESSION, UPDATE_SESSION } from './session-scripts.ts';
 import { placedIds } from './turns.ts';
 

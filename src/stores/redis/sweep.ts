@@ -4,11 +4,11 @@
  * the server. Several servers may sweep at the same time.
  */
 
-import type { RedisConnection } from './connection.ts';
+import type { RedisConnection } from '../../redis/connection.ts';
+import { script } from '../../redis/script.ts';
 import { type Bucket, type Keyspace, sessionKeys } from './keyspace.ts';
 import type { createRedisListing } from './listing.ts';
 import { SESSION_FIELDS, type SessionValues, toSession } from './records.ts';
-import { script } from './script.ts';
 import { REMOVE, SHELVE } from './session-scripts.ts';
 import type { createRedisSessions } from './sessions.ts';
 

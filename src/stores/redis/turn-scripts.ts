@@ -1,7 +1,7 @@
 /** The scripts on turns that have begun: their end, by commit or failure, their leases, and reading them. */
 
+import { script } from '../../redis/script.ts';
 import { CLOCK, PATHS } from './lua-functions.ts';
-import { script } from './script.ts';
 
 /**
  * Lets go of a session whose turn is over: it expires, and is idle, as of its last change. Expects `running`, `expiry`

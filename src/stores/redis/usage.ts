@@ -7,10 +7,10 @@ import { countDays, dayAfter } from '../../conversation/day.ts';
 import type { Page } from '../../conversation/page.ts';
 import type { UsageCount, UsageSum, UsageTotal } from '../../conversation/usage-count.ts';
 import { createUsageSums } from '../../conversation/usage-sums.ts';
+import type { RedisConnection } from '../../redis/connection.ts';
+import { script } from '../../redis/script.ts';
 import type { UsageQuery } from '../admin-store.ts';
-import type { RedisConnection } from './connection.ts';
 import type { Keyspace } from './keyspace.ts';
-import { script } from './script.ts';
 
 /** Totals that are read at once. */
 const AT_ONCE = 1000;

@@ -1,5 +1,5 @@
 /**
- * The addresses of Redis, as `DATABASE_URL` gives them. Nothing is connected here.
+ * The addresses of Redis, as `DATABASE_URL` and `REDIS_URL` give them. Nothing is connected here.
  *
  *     redis://[[user]:password@]host[:port][/database]           one server
  *     redis://host[:port],host[:port],…?cluster                  a cluster, by some of its nodes

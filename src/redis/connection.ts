@@ -4,7 +4,7 @@
  * a connection is made anew. Nothing else is: a command whose answer was lost may have been done.
  */
 
-import { AppError } from '../../errors.ts';
+import { AppError } from '../errors.ts';
 import {
   asStoreError,
   isRefusal,
@@ -110,7 +110,7 @@ export async function openConnection(
 
   /** Cuts what takes too long. */
   function bounded<Reply>(work: (deadline: number) => Promise<unknown>): Promise<Reply> {
-    if (isClosed) return Promise.reject(unavailable(new NotConnectedError('The store is closed.')));
+    if (isClosed) return Promise.reject(unavailable(new NotConnectedError('The connection is closed.')));
     return new Promise<Reply>((resolve, reject) => {
       const timer = setTimeout(() => {
         reject(unavailable(whyNot()));

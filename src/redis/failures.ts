@@ -4,7 +4,7 @@
  */
 
 import { AbortError, ErrorReply, TimeoutError } from '@redis/client';
-import { AppError } from '../../errors.ts';
+import { AppError } from '../errors.ts';
 
 /** The server is there and does not do this now: it starts, fails over, is full, or lets nobody else in. */
 const REFUSALS = new Set([

@@ -6,7 +6,7 @@ import {
   RootNodesUnavailableError,
   SocketClosedUnexpectedlyError,
 } from '@redis/client';
-import { AppError } from '../../errors.ts';
+import { AppError } from '../errors.ts';
 import { asStoreError, isWorthAnotherTry, NotConnectedError } from './failures.ts';
 
 /** What Redis and the driver say, and whether it can be asked again because nothing was done. */
