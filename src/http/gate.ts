@@ -72,27 +72,29 @@ export function createGate({ adminToken, directory, limiter, allowlist, limits, 
     // The allowlist is about requests; what models cost is a matter between the operator and the client.
     const needsTokens = request.routeOptions.config.beginsTurn === true && caller.kind !== 'refused';
     // Whoever has none left is told before anything is stored; how many the turn takes is seen when it has begun.
-    const tokens = needsTokens ? tokenBuckets(owner, allowance, 1) : [];
+    const tokens = needsTokens ? tokenBuckets(owner, allowance, 0).map((one) => ({ ...one, need: 1 })) : [];
     const buckets = [...(isFree ? [] : requestBuckets(caller, request.ip)), ...tokens];
     if (buckets.length > 0) await count(buckets, reply);
-    if (tokens.length > 0) await limiter.settle(tokens, 0);
     if (caller.kind === 'refused') throw caller.error;
     request.owner = owner;
     request.allowance = allowance;
   };
 
-  /** Takes a failure from the address, which is given back where there was none: so many may be tried at once. */
+  /**
+   * Takes a failure from the address, and of a right token asks whether there is one left. Both are denied alike: who has
+   * none left learns nothing of the token, and operators who come at the same time take nothing from each other.
+   */
   async function checkToken(request: FastifyRequest, reply: FastifyReply, isFree: boolean): Promise<void> {
     if (adminToken === null) throw new AppError('admin_disabled');
-    const identity = addressIdentity(request.ip);
-    const failures: Bucket = { limit: 'admin', identity, rate: limits.rps, burst: limits.burst };
-    const buckets = isFree ? [] : [failures];
-    const decision = await limiter.take(buckets);
-    if (!decision.allowed) deny(decision, reply);
     const given = request.headers['x-admin-token'];
+    const isRight = given !== undefined && isToken(String(given));
+    const identity = addressIdentity(request.ip);
+    const server = { rate: limits.rps, burst: limits.burst };
+    const failures: Bucket = { limit: 'admin', identity, ...server, cost: isRight ? 0 : 1, need: 1 };
+    const decision = await limiter.take(isFree ? [] : [failures]);
+    if (!decision.allowed) deny(decision, reply);
     if (given === undefined) throw new AppError('missing_admin_token');
-    if (!isToken(String(given))) throw new AppError('invalid_admin_token');
-    await limiter.settle(buckets, 0);
+    if (!isRight) throw new AppError('invalid_admin_token');
   }
 
   function allowanceOf(caller: Caller): TurnAllowance {

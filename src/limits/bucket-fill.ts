@@ -31,6 +31,11 @@ export function costOf({ cost = 1, burst }: Bucket): number {
   return Math.min(cost, burst);
 }
 
+/** What the bucket must have for the request to be let through. */
+export function neededOf({ cost = 1, need = 0, burst }: Bucket): number {
+  return Math.min(Math.max(cost, need), burst);
+}
+
 /** The tokens that the bucket has; below 0 where more was used than it held. */
 export function tokensAt(level: Level | undefined, { rate, burst }: Bucket, { time, wall }: Moment): number {
   if (level === undefined) return burst;

@@ -116,6 +116,7 @@ describe('a flood of identities', () => {
       policy: fc.constantFrom(...policies),
       identity: fc.constantFrom('a', 'b', 'c', 'd', 'e'),
       cost: fc.nat(3),
+      need: fc.constant(0),
     });
     const step = fc.record({
       milliseconds: fc.oneof(fc.constant(0), fc.nat(3000), fc.nat(100_000), fc.nat(100_000_000)),

@@ -7,10 +7,10 @@
  * hash of their name until there is room: they may then be let through less often than they should, never more.
  */
 
-import { createHash } from 'node:crypto';
-import { costOf, levelOf, type Moment, secondsUntil, tokensAt, toleranceOf } from './bucket-fill.ts';
+import { costOf, levelOf, type Moment, tokensAt } from './bucket-fill.ts';
 import { createBucketTable } from './bucket-table.ts';
-import type { Bucket, BucketState, Decision, Limiter } from './limiter.ts';
+import { allowance, bucketName, checkBucket, denial, type Filled, isEnough } from './decision.ts';
+import type { Bucket, Decision, Limiter } from './limiter.ts';
 
 export interface InProcessLimiterOptions {
   /** Buckets that are remembered at once, at about 150 bytes each; some that are shared may come on top. */
@@ -32,23 +32,14 @@ const MAX_IDENTITIES = 200_000;
 /** Shared buckets of one limit. Enough that a flood has to be a large one to empty all of them. */
 const SHARED_BUCKETS = 1024;
 
-/** Longer identities are remembered as their hash, so that nobody can fill the memory with a few long ones. */
-const MAX_NAME_LENGTH = 100;
-
 /** Places that every new identity empties, where it can: more than it takes, so that a flood is soon forgotten. */
 const FORGOTTEN_FOR_ONE = 2;
 
-/** A bucket and how many tokens it has now. */
-interface Filled {
-  bucket: Bucket;
+interface Named extends Filled {
   name: string;
-  tokens: number;
 }
 
-/**
- * Takes throw a `RangeError` for a bucket that no request could pass or none could empty, which is a mistake in the
- * caller's settings.
- */
+/** Takes throw a `RangeError` for a bucket that makes no sense. */
 export function createInProcessLimiter({
   maxIdentities = MAX_IDENTITIES,
   now = () => performance.now(),
@@ -62,20 +53,21 @@ export function createInProcessLimiter({
   return { take, settle };
 
   async function take(buckets: readonly Bucket[]): Promise<Decision> {
-    for (const bucket of buckets) check(bucket);
+    for (const bucket of buckets) checkBucket(bucket);
     for (const bucket of buckets) if (isUnknownDay(bucket)) await recall(bucket);
     // From here on nothing is waited for: no other take comes in between.
     const moment = thisMoment();
     const filled = buckets.map((bucket) => fill(bucket, bucketName(bucket), moment));
-    const allowed = filled.every(isEnough);
-    if (!allowed) return denial(filled, moment);
-    const states = filled.map(({ bucket, name }) => {
+    if (!filled.every(isEnough)) return denial(filled, moment);
+    const left = filled.map(({ bucket, name }) => {
       // Read anew, because two buckets of one request may be the same shared one.
-      const tokens = fill(bucket, name, moment).tokens - costOf(bucket);
-      write({ bucket, name, tokens }, moment);
-      return stateOf({ bucket, name, tokens }, moment, false);
+      const before = fill(bucket, name, moment).tokens;
+      const tokens = before - costOf(bucket);
+      // What only asks takes no place.
+      if (tokens < before) write({ bucket, name, tokens }, moment);
+      return { bucket, tokens };
     });
-    return { allowed, retryAfterSeconds: 0, buckets: states };
+    return allowance(left, moment);
   }
 
   async function settle(buckets: readonly Bucket[], cost: number): Promise<void> {
@@ -89,12 +81,12 @@ export function createInProcessLimiter({
   }
 
   /** What the bucket has now. One without a place has what its shared bucket has, so that moving gains nothing. */
-  function fill(bucket: Bucket, name: string, moment: Moment): Filled {
+  function fill(bucket: Bucket, name: string, moment: Moment): Named {
     const level = table.get(name) ?? table.get(sharedName(bucket, name));
     return { bucket, name, tokens: tokensAt(level, bucket, moment) };
   }
 
-  function write({ bucket, name, tokens }: Filled, moment: Moment): void {
+  function write({ bucket, name, tokens }: Named, moment: Moment): void {
     const place = hasPlace(name, moment) ? name : sharedName(bucket, name);
     table.set(place, levelOf(bucket, tokens, moment));
   }
@@ -124,24 +116,6 @@ export function createInProcessLimiter({
   }
 }
 
-function check({ limit, rate, burst, cost = 1 }: Bucket): void {
-  if (rate !== 'daily' && !(rate > 0 && rate < Infinity)) {
-    throw new RangeError(`The rate of the limit ${limit} must be above 0, not ${rate}.`);
-  }
-  if (!(burst >= 1 && burst < Infinity)) {
-    throw new RangeError(`The burst of the limit ${limit} must be at least 1, not ${burst}.`);
-  }
-  if (!(cost >= 0 && cost < Infinity)) {
-    throw new RangeError(`The cost under the limit ${limit} must be at least 0, not ${cost}.`);
-  }
-}
-
-/** A name that no other bucket has. */
-function bucketName({ limit, identity }: Bucket): string {
-  const name = `${limit.length}:${limit}:${identity}`;
-  return name.length > MAX_NAME_LENGTH ? createHash('sha256').update(name).digest('base64') : name;
-}
-
 /** Only buckets that fill alike share one; otherwise the slow would gain from the fast. */
 function sharedName({ limit, rate, burst }: Bucket, name: string): string {
   return `shared:${hash(name) % SHARED_BUCKETS}:${rate}:${burst}:${limit}`;
@@ -154,30 +128,4 @@ function hash(text: string): number {
     value = Math.imul(value ^ text.charCodeAt(index), 0x01000193);
   }
   return value >>> 0;
-}
-
-function isEnough({ bucket, tokens }: Filled): boolean {
-  return tokens >= costOf(bucket) - toleranceOf(bucket);
-}
-
-function denial(filled: readonly Filled[], moment: Moment): Decision {
-  const waits = filled.filter((one) => !isEnough(one)).map((one) => secondsToEnough(one, moment));
-  const buckets = filled.map((one) => stateOf(one, moment, !isEnough(one)));
-  return { allowed: false, retryAfterSeconds: Math.max(...waits), buckets };
-}
-
-/** Half the tolerance, so that after these seconds the tokens are there in spite of rounding. */
-function secondsToEnough({ bucket, tokens }: Filled, moment: Moment): number {
-  const wanted = costOf(bucket) - toleranceOf(bucket) / 2;
-  return Math.max(1, Math.ceil(secondsUntil(bucket, tokens, wanted, moment)));
-}
-
-function stateOf({ bucket, tokens }: Filled, moment: Moment, exhausted: boolean): BucketState {
-  const tolerance = toleranceOf(bucket);
-  return {
-    ...bucket,
-    remaining: Math.max(0, Math.floor(tokens + tolerance)),
-    resetSeconds: Math.ceil(secondsUntil(bucket, tokens, bucket.burst - tolerance, moment)),
-    exhausted,
-  };
 }

@@ -14,12 +14,13 @@ export interface Asked {
   policy: Policy;
   identity: string;
   cost: number;
+  need: number;
 }
 
 export const DAY_MILLISECONDS = 24 * 60 * 60 * 1000;
 
-export function asBucket({ policy, identity, cost }: Asked): Bucket {
-  return { ...bucketOf(policy, identity), cost };
+export function asBucket({ policy, identity, cost, need }: Asked): Bucket {
+  return { ...bucketOf(policy, identity), cost, need };
 }
 
 export function bucketOf({ limit, tokens, seconds, burst }: Policy, identity: string): Bucket {
@@ -39,13 +40,13 @@ export function createModel(sinceMidnight: number) {
   function take(milliseconds: number, buckets: readonly Asked[]): Decision {
     now += milliseconds;
     const filled = buckets.map((asked) => ({ asked, ...read(asked) }));
-    const allowed = filled.every(({ parts, price }) => parts >= price);
+    const allowed = filled.every(({ parts, needed }) => parts >= needed);
     let retryAfterSeconds = 0;
-    const states = filled.map(({ asked, name, token, full, parts, price }) => {
+    const states = filled.map(({ asked, name, token, full, parts, price, needed }) => {
       const left = allowed ? parts - price : parts;
       if (allowed) levels.set(name, { parts: left, at: now });
-      const lacks = parts < price;
-      if (lacks) retryAfterSeconds = Math.max(retryAfterSeconds, seconds(asked, price - parts));
+      const lacks = parts < needed;
+      if (lacks) retryAfterSeconds = Math.max(retryAfterSeconds, seconds(asked, needed - parts));
       return {
         ...asBucket(asked),
         remaining: Math.max(0, Math.floor(left / token)),
@@ -63,15 +64,16 @@ export function createModel(sinceMidnight: number) {
     }
   }
 
-  function read({ policy, identity, cost }: Asked) {
+  function read({ policy, identity, cost, need }: Asked) {
     const name = `${policy.limit} ${identity}`;
     const token = policy.seconds * 1000;
     const full = policy.burst * token;
     const price = Math.min(cost, policy.burst) * token;
+    const needed = Math.min(Math.max(cost, need), policy.burst) * token;
     const { parts: before, at } = levels.get(name) ?? { parts: full, at: now };
     const isNewDay = policy.tokens === 0 && dayOf(now) > dayOf(at);
     const parts = isNewDay ? full : Math.min(full, before + (now - at) * policy.tokens);
-    return { name, token, full, price, parts };
+    return { name, token, full, price, needed, parts };
   }
 
   function seconds({ policy }: Asked, parts: number): number {

@@ -45,6 +45,7 @@ const oneBucket: fc.Arbitrary<Asked> = fc.record({
   policy: fc.constantFrom(...policies),
   identity: fc.constantFrom('a', 'b'),
   cost: fc.oneof({ weight: 4, arbitrary: fc.constant(1) }, fc.nat(40)),
+  need: fc.oneof({ weight: 4, arbitrary: fc.constant(0) }, fc.nat(40)),
 });
 
 const stepsThat = (settled: fc.Arbitrary<number | null>): fc.Arbitrary<Step[]> =>
@@ -192,6 +193,23 @@ export function limiterContract(name: string, open: () => Promise<LimiterSubject
       assert.equal((await limiter.take([{ ...wide, cost: 40 }])).allowed, true);
       // Nothing is a cost as well, which an empty bucket has.
       assert.equal((await limiter.take([{ ...wide, cost: 0 }])).allowed, true);
+    });
+
+    test('what only needs to be there is asked for and not taken', async () => {
+      const asked = { ...address('a'), cost: 0, need: 2 };
+      const decisions = await Promise.all(Array.from({ length: 20 }, () => limiter.take([asked])));
+      assert.ok(decisions.every(({ allowed, buckets }) => allowed && buckets[0]?.remaining === 5));
+      await allowedOf(limiter, address('a'), 4);
+      assert.deepEqual(await limiter.take([asked]), {
+        allowed: false,
+        retryAfterSeconds: 1,
+        buckets: [{ ...asked, remaining: 1, resetSeconds: 4, exhausted: true }],
+      });
+      // What is more than the bucket can hold needs a full one.
+      assert.equal((await limiter.take([{ ...asked, identity: 'b', need: 100 }])).allowed, true);
+      await limiter.take([address('b')]);
+      assert.equal((await limiter.take([{ ...asked, identity: 'b', need: 100 }])).allowed, false);
+      assert.equal((await limiter.take([{ ...asked, cost: 1 }])).allowed, false);
     });
 
     test('what costs more than the bucket can hold takes all of a full one', async () => {

@@ -39,6 +39,11 @@ export interface Bucket {
    * full bucket, and would never be let through otherwise.
    */
   cost?: number;
+  /**
+   * Tokens that must be there for the request to be let through, where that is more than its cost. With a cost of 0 it
+   * asks for what is there and takes nothing, so that requests at the same time do not stand in each other's way.
+   */
+  need?: number;
   /** What is counted, as clients are told, where it is not requests. */
   unit?: string;
 }
