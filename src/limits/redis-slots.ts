@@ -94,6 +94,8 @@ export function createRedisSlots(
     try {
       return (await redis.run<number>(TAKE, [key], [clock(), lease, most, slot])) === 1;
     } catch (error) {
+      // An engine that stood still may do it later, for nobody; then this comes after it.
+      redis.send(key, ['ZREM', key, slot]).catch(failed);
       throw asLimitsOutage(error);
     }
   }
