@@ -26,6 +26,7 @@ import {
   openTracing,
   type Peers,
 } from './composition/observed-rooms.ts';
+import { openLimits } from './composition/opened-limits.ts';
 import { describeConfig } from './config/describe-config.ts';
 import { checkOpenHost } from './config/open-host.ts';
 import type { Config } from './config/schema.ts';
@@ -34,8 +35,6 @@ import { createApp } from './http/app.ts';
 import { createGate } from './http/gate.ts';
 import type { App, Rooms } from './http/rooms.ts';
 import { createAllowlist } from './limits/allowlist.ts';
-import { createInProcessLimiter } from './limits/in-process.ts';
-import { createInProcessSlots } from './limits/in-process-slots.ts';
 import type { Providers } from './providers/provider.ts';
 import { createProviders } from './providers/registry.ts';
 import { createBreakers } from './routing/breaker.ts';
@@ -138,10 +137,9 @@ export async function startParley(config: Config, log: Logger, peers: Peers | nu
       onFailure: (error) => log.warn({ err: error }, 'usage could not be stored'),
     });
     phases.unshift({ name: 'usage', close: () => usage.close() });
-    const limiter = createInProcessLimiter({
-      // The identity of a daily bucket is the client whose tokens it holds.
-      usedToday: ({ identity }) => usage.usedToday(identity),
-    });
+    // The identity of a daily bucket is the client whose tokens it holds.
+    const limits = await openLimits(config, ({ identity }) => usage.usedToday(identity), log);
+    if (limits.close !== null) phases.unshift({ name: 'limits', close: limits.close });
     const leases = createLeases({
       store,
       leaseMilliseconds: config.turnLeaseSeconds * 1000,
@@ -152,8 +150,8 @@ export async function startParley(config: Config, log: Logger, peers: Peers | nu
     const turns = createTurns({
       store,
       leases,
-      limiter,
-      slots: observedSlots(createInProcessSlots(), metrics),
+      limiter: limits.limiter,
+      slots: observedSlots(limits.slots, metrics),
       targets,
       memory,
       conditions: {
@@ -197,7 +195,7 @@ export async function startParley(config: Config, log: Logger, peers: Peers | nu
     const gate = createGate({
       adminToken: config.adminToken,
       directory,
-      limiter,
+      limiter: limits.limiter,
       allowlist,
       limits: {
         rps: config.rateRps,

@@ -109,6 +109,28 @@ describe('the configuration', () => {
   });
 });
 
+describe('REDIS_URL', () => {
+  const REDIS_URL = 'redis://cache:6379';
+
+  it('alone is where conversations are kept as well, and the source of that', () => {
+    const { databaseUrl, redisUrl, sources } = loadTexts({ dotenv: `REDIS_URL=${REDIS_URL}` });
+    assert.deepEqual([databaseUrl, redisUrl], [REDIS_URL, REDIS_URL]);
+    assert.deepEqual([sources.DATABASE_URL, sources.REDIS_URL], ['.env', '.env']);
+  });
+
+  it('stands beside any DATABASE_URL, wherever that comes from', () => {
+    const { databaseUrl, redisUrl } = loadTexts({ env: { REDIS_URL }, yaml: 'database_url: "memory:"' });
+    assert.deepEqual([databaseUrl, redisUrl], ['memory:', REDIS_URL]);
+    assert.equal(loadTexts({ env: { DATABASE_URL: REDIS_URL } }).redisUrl, null);
+  });
+
+  it('that is wrong is one problem', () => {
+    const problem = problemOf({ env: { REDIS_URL: 'http://me:hunter2@cache' } });
+    assert.match(problem, /^REDIS_URL \(environment\): must be redis:/);
+    assert.doesNotMatch(problem, /hunter2/);
+  });
+});
+
 describe('the port of the administration', () => {
   it('is not that of the API', () => {
     assert.match(problemOf({ env: { ADMIN_PORT: '8000' } }), /^ADMIN_PORT \(environment\): .*PORT/);

@@ -37,7 +37,7 @@ export function loadConfig({ env, directory, readFile = readText }: ConfigSource
   const path = variables('APP_CONFIG_FILE');
   const file = readYamlFile({ path, directory, readFile }, problems);
   checkYamlNames(file, problems);
-  const { values, origins } = readSettings(variables, file, problems);
+  const { values, origins } = withRedisAsDatabase(readSettings(variables, file, problems));
   const list = readProviderList(file, variables, problems);
   const { routes, named } = readRouteList(file, variables, list.providers, problems);
   const names = providerNames({ values, origins, list, inRoutes: named }, problems);
@@ -96,6 +96,17 @@ function readSettings(
   }
   // Each key got the value of its own setting or that setting's default.
   return { values: values as unknown as SettingValues, origins };
+}
+
+/** `REDIS_URL` alone is where conversations are kept as well. */
+function withRedisAsDatabase(given: { values: SettingValues; origins: Origins }): typeof given {
+  const { redisUrl } = given.values;
+  const source = given.origins.get('REDIS_URL');
+  if (redisUrl === null || source === undefined || given.origins.has('DATABASE_URL')) return given;
+  return {
+    values: { ...given.values, databaseUrl: redisUrl },
+    origins: new Map([...given.origins, ['DATABASE_URL', source]]),
+  };
 }
 
 interface Reading {

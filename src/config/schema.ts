@@ -20,6 +20,7 @@ import {
   number,
   origins,
   proxies,
+  redisUrl,
   type Setting,
   type SettingValue,
   secret,
@@ -134,6 +135,12 @@ export const settings = {
     default: null,
     description: 'Tokens of a client from midnight to midnight, in UTC; unset sets no limit.',
   }),
+  RATE_LIMIT_ON_OUTAGE: choice({
+    options: ['local', 'deny'],
+    default: 'local',
+    description:
+      'While the Redis with the limits is out: `local` lets each server limit for itself, `deny` refuses with 503.',
+  }),
 
   OPENAI_API_KEY: secret({ default: null, description: 'Key for OpenAI; setting it adds `openai`.' }),
   OPENAI_BASE_URL: url({
@@ -206,7 +213,12 @@ export const settings = {
   DATABASE_URL: databaseUrl({
     default: 'sqlite:data/parley.db',
     description:
-      'Where conversations are kept ([Redis](docs/redis.md), [PostgreSQL](docs/postgresql.md)); `memory:` forgets them when the server stops.',
+      'Where conversations are kept ([Redis](docs/redis.md), [PostgreSQL](docs/postgresql.md)), `REDIS_URL` if only that is set; `memory:` forgets them when the server stops.',
+  }),
+  REDIS_URL: redisUrl({
+    default: null,
+    description:
+      'Redis that servers share for their limits; without it `DATABASE_URL`, if that is Redis. Else limits are of each server.',
   }),
   MEMORY_DEFAULT: integer({
     min: 1,

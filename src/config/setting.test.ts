@@ -97,6 +97,16 @@ const cases: [string, kinds.Setting<kinds.SettingValue>, [string, unknown][], st
     ],
   ],
   [
+    'redisUrl',
+    kinds.redisUrl({ default: null, description: '' }),
+    [
+      ['redis://cache', 'redis://cache'],
+      ['rediss://me:p%40ss@[::1]:6380/2?prefix=chat:', 'rediss://me:p%40ss@[::1]:6380/2?prefix=chat:'],
+      ['redis://a:7000,b:7001?cluster', 'redis://a:7000,b:7001?cluster'],
+    ],
+    ['redis:', 'redis://', 'redis:///1', 'redis://a b', 'http://cache', 'cache:6379', 'sqlite:x', 'memory:'],
+  ],
+  [
     'databaseUrl',
     kinds.databaseUrl({ default: 'memory:', description: '' }),
     [

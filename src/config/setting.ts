@@ -219,12 +219,22 @@ export function databaseUrl(declaration: Declaration<string>): Setting<string> {
   };
 }
 
-/** What comes after the host of a server is looked at by the store. */
+export function redisUrl(declaration: Declaration<null>): Setting<string | null> {
+  return {
+    ...settingOf(declaration, 'redis://[user:password@]host[:port][/database] (rediss:// with TLS)'),
+    disclosure: 'without-password',
+    parse: (text) => (REDIS_URL.test(text) ? text : undefined),
+  };
+}
+
+/** What comes after the hosts is looked at by whoever connects. */
+const REDIS_URL = /^rediss?:\/\/[^\s\p{Cc}/?#]+([/?][^\s\p{Cc}#]*)?$/u;
+
 const DATABASE_URLS = [
   /^memory:$/,
   // "sqlite://data" and "sqlite::memory:" mean different things elsewhere; refused before one is taken for a path.
   /^sqlite:(?!\/\/|:)\P{Cc}+$/u,
-  /^rediss?:\/\/[^\s\p{Cc}/?#]+([/?][^\s\p{Cc}#]*)?$/u,
+  REDIS_URL,
 ];
 
 /** A password belongs before the host, where it is known for one and never shown. */

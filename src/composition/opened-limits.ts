@@ -1,0 +1,61 @@
+/** The limits as the configuration wants them: of this server alone, or of all that share a Redis. */
+
+import type { Logger } from 'pino';
+import type { Config } from '../config/schema.ts';
+import { createInProcessLimiter, type InProcessLimiterOptions } from '../limits/in-process.ts';
+import { createInProcessSlots } from '../limits/in-process-slots.ts';
+import { createRedisLimiter } from '../limits/redis.ts';
+import { createRedisSlots } from '../limits/redis-slots.ts';
+import { type Limits, withOutage } from '../limits/with-outage.ts';
+import { parseRedisLocation } from '../redis/location.ts';
+
+export interface OpenedLimits extends Limits {
+  /** Null where there is nothing to close. */
+  close: (() => Promise<void>) | null;
+}
+
+/** Less than a store has: requests wait for it, and there is something in its place. */
+const TIMEOUT_MILLISECONDS = 1000;
+
+/** What stands in the log of an outage. */
+const MEANS = {
+  local: 'the limits that servers share cannot be reached: this server limits for itself',
+  deny: 'the limits that servers share cannot be reached: requests that they hold for are refused',
+} as const;
+
+/** Rejects with an `Error` for the operator if Redis is wanted and cannot be used. */
+export async function openLimits(
+  config: Pick<Config, 'databaseUrl' | 'redisUrl' | 'rateLimitOnOutage' | 'turnLeaseSeconds'>,
+  usedToday: NonNullable<InProcessLimiterOptions['usedToday']>,
+  log: Logger,
+): Promise<OpenedLimits> {
+  const limiter = () => createInProcessLimiter({ usedToday });
+  const url = config.redisUrl ?? (/^rediss?:/.test(config.databaseUrl) ? config.databaseUrl : null);
+  const own = { limiter, slots: createInProcessSlots() };
+  if (url === null) return { limiter: limiter(), slots: own.slots, close: null };
+
+  const location = parseRedisLocation(url);
+  // The driver is loaded for those who need it.
+  const { openConnection } = await import('../redis/connection.ts');
+  const connection = await openConnection(location, TIMEOUT_MILLISECONDS);
+  const slots = createRedisSlots(connection, location.prefix, {
+    leaseMilliseconds: config.turnLeaseSeconds * 1000,
+    onFailure: (error) => log.error({ err: error }, 'slots of running turns could not be renewed'),
+  });
+  const limits = withOutage({
+    shared: { limiter: createRedisLimiter(connection, location.prefix, { usedToday }), slots },
+    own: config.rateLimitOnOutage === 'local' ? own : null,
+    onBegin: (cause) => log.warn({ err: cause }, MEANS[config.rateLimitOnOutage]),
+    onEnd: (milliseconds) =>
+      log.info({ milliseconds: Math.round(milliseconds) }, 'the limits that servers share are back'),
+  });
+  return {
+    limiter: limits.limiter,
+    slots: limits.slots,
+    async close() {
+      limits.close();
+      slots.close();
+      connection.close();
+    },
+  };
+}
