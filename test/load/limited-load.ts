@@ -38,10 +38,10 @@ interface Take {
 /** Requests are sent in bursts this far apart: timers keep no smaller distances. */
 const TICK_MILLISECONDS = 10;
 
-/** @param url of a server that trusts one proxy's word about addresses */
-export async function runLimitedLoad(url: string, load: LimitedLoad): Promise<LoadReport> {
+/** @param urls of servers that share their limits and trust one proxy's word about addresses; each is asked at random */
+export async function runLimitedLoad(urls: readonly string[], load: LimitedLoad): Promise<LoadReport> {
   const random = createSeededRandom(load.seed);
-  const pool = new Pool(url, { connections: 64 });
+  const pools = urls.map((url) => new Pool(url, { connections: 64 }));
   const takes = new Map<number, Take[]>();
   const report: LoadReport = { sent: 0, allowed: 0, denied: 0, failed: 0, differences: new Map() };
   const underWay: Promise<void>[] = [];
@@ -50,20 +50,21 @@ export async function runLimitedLoad(url: string, load: LimitedLoad): Promise<Lo
     const elapsed = Math.min(performance.now() - begunAt, load.seconds * 1000);
     while (report.sent < (elapsed / 1000) * load.rate) {
       report.sent += 1;
-      underWay.push(ask(random.integer(0, load.identities - 1)));
+      const pool = pools[random.integer(0, pools.length - 1)] as Pool;
+      underWay.push(ask(pool, random.integer(0, load.identities - 1)));
     }
     if (elapsed >= load.seconds * 1000) break;
     await pause(TICK_MILLISECONDS);
   }
   await Promise.all(underWay);
-  await pool.close();
+  await Promise.all(pools.map((pool) => pool.close()));
   for (const one of takes.values()) {
     const difference = one.filter(({ allowed }) => allowed).length - allowedBy(load, one);
     report.differences.set(difference, (report.differences.get(difference) ?? 0) + 1);
   }
   return report;
 
-  async function ask(identity: number): Promise<void> {
+  async function ask(pool: Pool, identity: number): Promise<void> {
     const headers = { 'x-forwarded-for': addressOf(identity) };
     const { statusCode, body } = await pool.request({ method: 'GET', path: '/sessions?limit=1', headers });
     await body.dump();

@@ -31,7 +31,7 @@ const parley = await startParley({
   RATE_BURST: String(load.burst),
 });
 try {
-  const { differences, ...counts } = await runLimitedLoad(parley.url, load);
+  const { differences, ...counts } = await runLimitedLoad([parley.url], load);
   for (const [name, value] of Object.entries({ ...load, ...counts })) print(name, value);
   for (const [difference, identities] of [...differences].toSorted(([one], [other]) => one - other)) {
     print(`addresses with ${difference} more than allowed`, identities);
