@@ -60,6 +60,15 @@ export async function startRedisCluster(): Promise<RedisCluster> {
   };
 }
 
+/** Waits until the replica has all that its master has. */
+export function untilReplicated(master: RedisServer, replica: RedisServer): Promise<void> {
+  const offset = async (server: RedisServer, name: string) =>
+    new RegExp(`${name}:(\\d+)`).exec(await server.command('INFO', 'replication'))?.[1];
+  return until(
+    async () => (await offset(master, 'master_repl_offset')) === (await offset(replica, 'slave_repl_offset')),
+  );
+}
+
 async function until(ask: () => Promise<boolean>): Promise<void> {
   while (!(await ask())) await pause(50);
 }

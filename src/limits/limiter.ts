@@ -4,6 +4,9 @@
  * A bucket holds up to `burst` tokens. It gains `rate` a second: over any span of time an identity is let through for
  * at most `burst + rate × seconds` tokens, exactly, whatever the number of requests at once. Or it is `daily`: full at
  * midnight in UTC and gaining nothing in between, so that no day costs more than `burst`.
+ *
+ * Where buckets are kept elsewhere and cannot be reached, `take` rejects with `LimitsOutage` (limits-outage.ts) and may
+ * have taken all the same; what comes of that is decided in with-outage.ts.
  */
 
 export interface Limiter {
@@ -19,7 +22,7 @@ export interface Limiter {
    * gets back what that was more than the true cost, or loses what it was less. This is not denied: a bucket may be
    * left below empty, and lets nobody through until it has filled again; it is never more than full. Does not reject:
    * what cannot be put right in an outage stays as it was taken.
-   * @param buckets as they were given to `take`
+   * @param buckets what was given to `take`, the same array
    * @param cost the true cost in tokens, the same for all of them; 0 gives everything back
    */
   settle(buckets: readonly Bucket[], cost: number): Promise<void>;

@@ -5,7 +5,8 @@
 
 export interface Slots {
   /**
-   * Takes a slot, or none if as many are taken as there are.
+   * Takes a slot, or none if as many are taken as there are. Rejects with `LimitsOutage` where they are kept elsewhere
+   * and cannot be reached.
    * @param most how many the identity has; a change holds from the next take on, and ends nothing that goes on
    */
   take(identity: string, most: number): Promise<Slot | null>;

@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { type RedisCluster, startRedisCluster } from '../../test/redis-cluster.ts';
-import { type RedisServer, skipWithoutRedis } from '../../test/redis-server.ts';
+import { type RedisCluster, startRedisCluster, untilReplicated } from '../../test/redis-cluster.ts';
+import { skipWithoutRedis } from '../../test/redis-server.ts';
 import type { Session } from '../conversation/session.ts';
 import { AppError } from '../errors.ts';
 import { describeAdminStore } from './admin-store.contract.ts';
@@ -34,7 +34,7 @@ describe('Redis Cluster', { skip: skipWithoutRedis }, () => {
     context.after(() => store.close());
     const sessions = await Promise.all(Array.from({ length: 30 }, () => createdSession(store)));
     for (const session of sessions) await runTurn(store, session);
-    await replicated(nodes[2]!, nodes[5]!);
+    await untilReplicated(nodes[2]!, nodes[5]!);
     await nodes[2]!.kill();
     let failures = 0;
     const goOn = async (session: Session) => {
@@ -65,12 +65,3 @@ describe('Redis Cluster', { skip: skipWithoutRedis }, () => {
     assert.equal(listed.data.length, sessions.length);
   });
 });
-
-/** Waits until the replica has all that its master has. */
-async function replicated(master: RedisServer, replica: RedisServer): Promise<void> {
-  const offset = async (server: RedisServer, name: string) =>
-    new RegExp(`${name}:(\\d+)`).exec(await server.command('INFO', 'replication'))?.[1];
-  while ((await offset(master, 'master_repl_offset')) !== (await offset(replica, 'slave_repl_offset'))) {
-    await pause(20);
-  }
-}

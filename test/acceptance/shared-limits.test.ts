@@ -99,23 +99,21 @@ describe('servers that share a Redis', { skip: skipWithoutRedis }, () => {
     const right = await Promise.all(Array.from({ length: 20 }, () => servers.map(ask('admin-token'))).flat());
     assert.ok(right.every(({ status }) => status === 200));
     const wrong = await Promise.all(Array.from({ length: 20 }, () => servers.map(ask('guess'))).flat());
-    assert.deepEqual(wrong.map(({ status }) => status).toSorted(), [
-      ...Array.from({ length: 3 }, () => 401),
-      ...Array.from({ length: 37 }, () => 429),
-    ]);
+    assert.equal(wrong.filter(({ status }) => status === 401).length, 3);
+    assert.equal(wrong.filter(({ status }) => status === 429).length, 37);
     // Who guesses learns nothing any more, whatever is guessed.
-    const [{ url }] = servers as [ParleyProcess];
-    const denials = [
-      await ask('admin-token')({ url } as ParleyProcess),
-      await ask('guess')({ url } as ParleyProcess),
-    ];
-    const [found, missed] = denials.map(({ status, headers, body: { error } }) => [
-      status,
-      error.code,
-      error.details.limit,
-      headers.get('ratelimit-policy'),
-    ]);
+    const [server] = servers as [ParleyProcess];
+    const [found, missed] = [await ask('admin-token')(server), await ask('guess')(server)].map(
+      ({ status, headers, body }) => [
+        status,
+        body.error.code,
+        body.error.message,
+        body.error.details.limit,
+        headers.get('ratelimit-policy'),
+      ],
+    );
     assert.deepEqual(found, missed);
+    assert.equal(found?.[0], 429);
   });
 
   test('limit for themselves while it is out, and together again afterwards', async (context) => {
