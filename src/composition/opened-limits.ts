@@ -54,7 +54,7 @@ export async function openLimits(
     slots: limits.slots,
     async close() {
       limits.close();
-      slots.close();
+      await slots.close();
       connection.close();
     },
   };

@@ -71,8 +71,11 @@ it('shows no secret', () => {
 });
 
 it('shows no secret of a database, however many hosts it has', () => {
-  const shown = (url: string) =>
-    describeConfig(loadTexts({ env: { DATABASE_URL: url } })).settings['DATABASE_URL']?.value;
+  const shown = (url: string) => {
+    const { settings } = describeConfig(loadTexts({ env: { REDIS_URL: url } }));
+    assert.deepEqual(settings['DATABASE_URL'], settings['REDIS_URL']);
+    return settings['REDIS_URL']?.value;
+  };
   assert.equal(shown('redis://me:hunter2@cache:6379/1'), 'redis://me:***@cache:6379/1');
   assert.equal(shown('redis://me:hunter2@a:7000,b:7001?cluster'), 'redis://***@a:7000,b:7001?cluster');
   assert.equal(shown('redis://:hun/ter2@a:7000'), 'redis://***@a:7000');

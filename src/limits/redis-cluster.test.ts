@@ -48,7 +48,7 @@ describe('limits on a Redis Cluster', { skip: skipWithoutRedis, timeout: 120_000
 
   slotsContract('on Redis Cluster', async () => {
     const slots = createRedisSlots(await connection(), nextPrefix(), LEASE);
-    return { slots, close: async () => slots.close() };
+    return { slots, close: () => slots.close() };
   });
 
   test('the master that has them dies: own limits, until its replica knows what it knew', async (context) => {
@@ -63,9 +63,9 @@ describe('limits on a Redis Cluster', { skip: skipWithoutRedis, timeout: 120_000
       onBegin: () => undefined,
       onEnd: () => isOver.resolve(),
     });
-    context.after(() => {
+    context.after(async () => {
       limits.close();
-      slots.close();
+      await slots.close();
       redis.close();
     });
     const bucket: Bucket = { limit: 'key', identity: 'a', rate: 1e-6, burst: 5 };

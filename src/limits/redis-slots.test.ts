@@ -20,7 +20,7 @@ describe('slots on Redis', { skip: skipWithoutRedis }, () => {
     const [one] = await replicas(null, {});
     return {
       slots: one!.slots,
-      close: async () => one!.die(),
+      close: () => one!.close(),
     };
   });
 
@@ -37,12 +37,12 @@ describe('slots on Redis', { skip: skipWithoutRedis }, () => {
           onFailure: assert.ifError,
           ...more,
         });
-        const die = () => {
-          slots.close();
+        const close = async () => {
+          await slots.close();
           connection.close();
         };
-        context?.after(die);
-        return { slots, connection, prefix, die };
+        context?.after(close);
+        return { slots, connection, prefix, close };
       }),
     );
   }
@@ -59,7 +59,7 @@ describe('slots on Redis', { skip: skipWithoutRedis }, () => {
     const now = () => time;
     const [dead, other] = await replicas(context, { now }, { now });
     await dead!.slots.take('a', 1);
-    dead!.die();
+    dead!.connection.close();
     time += LEASE - 1;
     assert.equal(await other!.slots.take('a', 1), null);
     time += 1;
@@ -67,33 +67,58 @@ describe('slots on Redis', { skip: skipWithoutRedis }, () => {
   });
 
   test('those of a server that lives are renewed for as long as they are held', async (context) => {
-    const lease = { leaseMilliseconds: 150 };
-    const [one, other] = await replicas(context, lease, lease);
+    const { now, pass, isRenewed } = standingClock(context);
+    const [one, other] = await replicas(context, { now }, { now });
     const slot = await one!.slots.take('a', 1);
-    const begun = performance.now();
-    // Every answer in several leases.
-    while (performance.now() - begun < 1000) assert.equal(await other!.slots.take('a', 1), null);
+    for (let round = 0; round < 10; round += 1) {
+      pass(LEASE * 0.4);
+      await isRenewed(one!.prefix, 1);
+      assert.equal(await other!.slots.take('a', 1), null);
+    }
     slot!.release();
-    let again = await other!.slots.take('a', 1);
-    while (again === null) again = await other!.slots.take('a', 1);
+    while ((await other!.slots.take('a', 1)) === null);
   });
 
-  test('one that lapsed while the server stood still is renewed, and nobody gets more until it is over', async (context) => {
+  test('one that lapsed is renewed, and nobody gets another until there are not too many', async (context) => {
+    const { now, pass, isRenewed } = standingClock(context);
+    const [late, other] = await replicas(context, { now }, { now });
+    const first = await late!.slots.take('a', 1);
+    pass(LEASE);
+    const second = await other!.slots.take('a', 1);
+    assert.ok(first !== null && second !== null);
+    await isRenewed(late!.prefix, 2);
+    second.release();
+    assert.equal(await other!.slots.take('a', 1), null);
+    first.release();
+    while ((await other!.slots.take('a', 1)) === null);
+  });
+
+  /** A clock that is moved, and the renewal, which comes when it is waited for. */
+  function standingClock(context: TestContext) {
+    context.mock.timers.enable({ apis: ['setInterval'] });
     let time = 1_000_000;
-    const now = () => time;
-    const lease = { leaseMilliseconds: 60, now };
-    const [one, two] = await replicas(context, lease, { ...lease, leaseMilliseconds: 1_000_000 });
-    const late = await one!.slots.take('a', 1);
-    time += 1000;
-    // Before or after the renewal by the timer: a late server's work goes on either way.
-    const taken = await two!.slots.take('a', 2);
-    const count = async () =>
-      Number(await (await server()).command('ZCARD', `${two!.prefix}{limits}:slots:a`));
-    while ((await count()) < 2);
-    assert.equal(await two!.slots.take('a', 2), null);
-    late!.release();
-    taken!.release();
-    while ((await count()) > 0);
+    return {
+      now: () => time,
+      pass(milliseconds: number) {
+        time += milliseconds;
+      },
+      /** Resolves when so many have the whole lease before them. */
+      async isRenewed(prefix: string, count: number) {
+        context.mock.timers.tick(Math.ceil(LEASE / 3));
+        const key = `${prefix}{limits}:slots:a`;
+        const whole = `${time + LEASE}`;
+        const renewed = async () => (await server()).command('ZCOUNT', key, whole, whole);
+        while (Number(await renewed()) < count);
+      },
+    };
+  }
+
+  test('a server that is closed gives back what it holds', async (context) => {
+    const [one, other] = await replicas(context, {}, {});
+    await one!.slots.take('a', 2);
+    await one!.slots.take('a', 2);
+    await one!.close();
+    assert.notEqual(await other!.slots.take('a', 1), null);
   });
 
   test('nothing is left of identities that hold none', async (context) => {

@@ -15,8 +15,8 @@ import { asLimitsOutage } from './limits-outage.ts';
 import type { Slots } from './slots.ts';
 
 export interface RedisSlots extends Slots {
-  /** Renews nothing any more. What is still held is free when its lease is over. */
-  close(): void;
+  /** Gives back what is still held, and resolves when everything is given back or Redis did not take it in time. */
+  close(): Promise<void>;
 }
 
 export interface RedisSlotsOptions {
@@ -76,6 +76,8 @@ export function createRedisSlots(
 ): RedisSlots {
   /** Keys by the slots that are held. */
   const held = new Map<string, string>();
+  /** What is being given back. */
+  const underWay = new Set<Promise<void>>();
   const lease = Math.ceil(leaseMilliseconds);
   const timer = setInterval(() => void renew(), lease / RENEWALS_IN_LEASE).unref();
 
@@ -87,7 +89,11 @@ export function createRedisSlots(
       held.set(slot, key);
       return { release: () => giveBack(slot) };
     },
-    close: () => clearInterval(timer),
+    async close() {
+      clearInterval(timer);
+      for (const slot of held.keys()) giveBack(slot);
+      await Promise.all(underWay);
+    },
   };
 
   async function isTaken(key: string, slot: string, most: number): Promise<boolean> {
@@ -95,7 +101,7 @@ export function createRedisSlots(
       return (await redis.run<number>(TAKE, [key], [clock(), lease, most, slot])) === 1;
     } catch (error) {
       // An engine that stood still may do it later, for nobody; then this comes after it.
-      redis.send(key, ['ZREM', key, slot]).catch(failed);
+      remove(key, slot);
       throw asLimitsOutage(error);
     }
   }
@@ -105,7 +111,15 @@ export function createRedisSlots(
     const key = held.get(slot);
     if (key === undefined) return;
     held.delete(slot);
-    redis.send(key, ['ZREM', key, slot]).catch(failed);
+    remove(key, slot);
+  }
+
+  function remove(key: string, slot: string): void {
+    const one = redis
+      .send(key, ['ZREM', key, slot])
+      .then(() => undefined, failed)
+      .finally(() => underWay.delete(one));
+    underWay.add(one);
   }
 
   async function renew(): Promise<void> {

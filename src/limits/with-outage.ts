@@ -74,6 +74,8 @@ export function withOutage(options: OutageOptions): OutageLimits {
   };
 
   async function take(buckets: readonly Bucket[]): Promise<Decision> {
+    // What nothing limits is let through, whoever is out.
+    if (buckets.length === 0) return { allowed: true, retryAfterSeconds: 0, buckets: [] };
     return sharedOr(
       () => shared.limiter.take(buckets),
       () => {
