@@ -116,6 +116,7 @@ describe('REDIS_URL', () => {
     const { databaseUrl, redisUrl, sources } = loadTexts({ dotenv: `REDIS_URL=${REDIS_URL}` });
     assert.deepEqual([databaseUrl, redisUrl], [REDIS_URL, REDIS_URL]);
     assert.deepEqual([sources.DATABASE_URL, sources.REDIS_URL], ['.env', '.env']);
+    assert.equal(loadTexts({ env: { REDIS_URL, WORKERS: '4' } }).workers, 4, 'servers share it');
   });
 
   it('stands beside any DATABASE_URL, wherever that comes from', () => {
