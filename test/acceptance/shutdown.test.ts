@@ -138,15 +138,16 @@ test('it closes in phases, each of them timed in the log', async (context) => {
   assert.deepEqual(
     phases.map(({ phase, of, name }) => [phase, of, name]),
     [
-      [1, 9, 'new requests'],
-      [2, 9, 'running turns'],
-      [3, 9, 'connections'],
-      [4, 9, 'clients'],
-      [5, 9, 'usage'],
-      [6, 9, 'sweeper'],
-      [7, 9, 'metrics'],
-      [8, 9, 'providers'],
-      [9, 9, 'store'],
+      [1, 10, 'new requests'],
+      [2, 10, 'running turns'],
+      [3, 10, 'connections'],
+      [4, 10, 'clients'],
+      [5, 10, 'leases'],
+      [6, 10, 'usage'],
+      [7, 10, 'sweeper'],
+      [8, 10, 'metrics'],
+      [9, 10, 'providers'],
+      [10, 10, 'store'],
     ],
   );
   assert.ok(phases.every(({ ms }) => Number.isInteger(ms)));
