@@ -1,8 +1,7 @@
 /**
- * Makes sure that the engines which the tests run against are on this machine: Redis, PostgreSQL
- * and the pooler before it. As root on Debian or
- * its like it installs what is missing from the distribution; otherwise it names the command. It always ends well: tests
- * of an engine that is not there are skipped and say so.
+ * Makes sure that the engines which the tests run against are on this machine: Redis, PostgreSQL and the pooler before it.
+ * As root on Debian or its like it installs what is missing from the distribution; otherwise it names the command. It
+ * always ends well: tests of an engine that is not there are skipped and say so.
  *
  * `npm run test:only` runs it before the tests, and again with `--report` after them, to have the last word.
  */
