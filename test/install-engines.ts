@@ -1,13 +1,14 @@
 /**
- * Makes sure that the engines which the tests run against are on this machine: Redis, PostgreSQL and the pooler before it.
- * As root on Debian or its like it installs what is missing from the distribution; otherwise it names the command. It
- * always ends well: tests of an engine that is not there are skipped and say so.
+ * Makes sure that the engines which the tests run against are on this machine: Redis, PostgreSQL and the pooler before
+ * it, and nginx. As root on Debian or its like it installs what is missing from the distribution; otherwise it names the
+ * command. It always ends well: tests of an engine that is not there are skipped and say so.
  *
  * `npm run test:only` runs it before the tests, and again with `--report` after them, to have the last word.
  */
 
 import { spawnSync } from 'node:child_process';
 import { existsSync, globSync, rmSync, writeFileSync } from 'node:fs';
+import { findNginx } from './deploy/nginx-server.ts';
 
 interface Engine {
   name: string;
@@ -28,6 +29,7 @@ const engines: readonly Engine[] = [
     isThere: () => runs('postgres') || globSync('/usr/lib/postgresql/*/bin/postgres').length > 0,
   },
   { name: 'PgBouncer', package: 'pgbouncer', isThere: () => runs('pgbouncer') },
+  { name: 'nginx', package: 'nginx-light', isThere: () => findNginx() !== null },
 ];
 
 const before = missing();
