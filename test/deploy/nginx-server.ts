@@ -89,7 +89,7 @@ export async function startNginx(port: number, servers: readonly UpstreamServer[
     const lines = upstreamServers();
     const [first = ''] = lines;
     const given = now.map(({ url, down }) =>
-      first.replace(/parley-1:8000/, `${new URL(url).host}`).replace(/;$/, down ? ' down;' : ';'),
+      first.replace(/parley-1:8000/, new URL(url).host).replace(/;$/, down ? ' down;' : ';'),
     );
     const changed = lines.map((line, index): [string, string] => [line, index === 0 ? given.join('\n') : '']);
     writeFileSync(join(directory, 'upstream.conf'), replaced('upstream.conf', changed));
