@@ -8,9 +8,22 @@ export interface ErrorBody {
   request_id: string;
 }
 
-export function errorBody({ code, message, details }: AppError, requestId: string): ErrorBody {
+/**
+ * Seconds after which it is worth asking a store again that could not serve. The shortest outages, a restart or a
+ * failover, take about as long, and so does, by default, a call that is cut: who comes back sooner finds the same.
+ */
+const STORE_RETRY_SECONDS = 2;
+
+export function errorBody(thrown: AppError, requestId: string): ErrorBody {
+  const { code, message } = thrown;
+  const details = detailsOf(thrown);
   const error = details === undefined ? { code, message } : { code, message, details };
   return { error, request_id: requestId };
+}
+
+/** An outage's error is told when to come back here, as it is no matter of the turn that it ended: that is stored. */
+function detailsOf({ code, details }: AppError): ErrorDetails | undefined {
+  return code === 'store_unavailable' ? { ...details, retry_after: STORE_RETRY_SECONDS } : details;
 }
 
 /** Answers with the error, whatever was thrown; what is unforeseen goes to the log, and its id to the client. */
@@ -18,7 +31,7 @@ export function sendError(thrown: unknown, request: FastifyRequest, reply: Fasti
   const error = fromFramework(thrown) ?? asAppError(thrown);
   if (error.code === 'internal_error') request.log.error({ err: error.cause }, 'unforeseen error');
   reply.errorCode = error.code;
-  const retryAfter = error.details?.['retry_after'];
+  const retryAfter = detailsOf(error)?.['retry_after'];
   if (typeof retryAfter === 'number') void reply.header('retry-after', retryAfter);
   // Clients' libraries send again what was answered with 409, which would only be answered so again.
   if (error.status === 409 && !error.retryable) void reply.header('x-should-retry', 'false');
