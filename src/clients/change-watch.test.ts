@@ -6,11 +6,14 @@ import { createChangeWatch } from './change-watch.ts';
 const entry = (id: string): AuditEntry => ({ id, at: 1, action: 'key.revoke', subject: 's', details: {} });
 
 async function watching() {
-  const state = { entries: [entry('b')], out: false, reloads: 0, failReload: false };
+  const state = { entries: [entry('b')], out: false, reloads: 0, failReload: false, looks: 0 };
+  const silences: Promise<void>[] = [];
   const told: string[] = [];
   const watch = await createChangeWatch({
     adminStore: {
       async listAudit() {
+        state.looks += 1;
+        await silences.shift();
         if (state.out) throw new Error('out');
         return { data: state.entries, hasMore: false };
       },
@@ -21,7 +24,7 @@ async function watching() {
     },
     onFailure: (error) => told.push((error as Error).message),
   });
-  return { watch, state, told };
+  return { watch, state, silences, told };
 }
 
 async function pass(milliseconds: number): Promise<void> {
@@ -68,5 +71,21 @@ describe('changes at other servers', () => {
     await pass(500);
     assert.deepEqual([told, state.reloads], [['out'], 1]);
     await watch.close();
+  });
+
+  it('are looked for once after a long silence of the store, and closing waits for one look', async () => {
+    const { watch, state, silences } = await watching();
+    for (const close of [false, true]) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      silences.push(promise);
+      state.looks = 0;
+      await pass(60_000);
+      assert.equal(state.looks, 1);
+      const closed = close ? watch.close() : null;
+      resolve();
+      await closed;
+      await pass(0);
+      assert.equal(state.looks, 1, 'what was missed is not made up for');
+    }
   });
 });

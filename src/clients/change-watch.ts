@@ -34,9 +34,12 @@ export async function createChangeWatch({
 }: ChangeWatchOptions): Promise<ChangeWatch> {
   let known = await newest();
   let failing = false;
-  let underWay: Promise<void> = Promise.resolve();
+  let underWay: Promise<void> | null = null;
   const timer = setInterval(() => {
-    underWay = underWay.then(lookInTime);
+    // While a store is slow or silent, looks that were missed are not made up for.
+    underWay ??= lookInTime().finally(() => {
+      underWay = null;
+    });
   }, LOOK_MILLISECONDS).unref();
 
   return {

@@ -23,10 +23,12 @@ export function createKeyUses(
 ): KeyUses {
   let uses = new Map<string, number>();
   let failing = false;
-  let underWay: Promise<void> = Promise.resolve();
+  let underWay: Promise<void> | null = null;
   const timer = setInterval(() => {
-    // A store that is slower than the pause is given the next batch when it has taken this one.
-    underWay = underWay.then(flushInTime);
+    // A store that is slower than the pause is given the next batch at the first time after it has taken this one.
+    underWay ??= flushInTime().finally(() => {
+      underWay = null;
+    });
   }, PAUSE_MILLISECONDS).unref();
 
   return { note, close };

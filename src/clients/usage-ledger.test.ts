@@ -235,6 +235,27 @@ describe('the ledger of usage', () => {
     await usage.close();
   });
 
+  it('asks a store that is silent once more at most, however many want to know', async () => {
+    const { usage, use, answers, batches, failures } = ledger();
+    const silences = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    answers.push(
+      ...silences.map(
+        ({ promise }) =>
+          () =>
+            promise,
+      ),
+    );
+    use('a');
+    await pass(60_000);
+    const asked = Array.from({ length: 20 }, () => assert.rejects(usage.usedToday('a'), /second/));
+    silences[0]!.reject(new Error('first'));
+    await pass(60_000);
+    silences[1]!.reject(new Error('second'));
+    await Promise.all(asked);
+    assert.deepEqual([batches, failures], [[1, 1], ['first']]);
+    await usage.close();
+  });
+
   it('adds up to what was used, whatever fails in between', async () => {
     const { usage, use, turns, answers, stored } = ledger({ keep: 2 });
     const owners = ['a', 'b', 'c'];

@@ -48,10 +48,12 @@ export function createUsageLedger(options: UsageLedgerOptions): UsageLedger {
   const changed = new Set<UsageTotal>();
   let writer = newId();
   let failing = false;
+  /** The last write, which may be over. Never rejects. */
   let underWay: Promise<void> = Promise.resolve();
+  /** The one that has not begun; null if there is none. It takes what is noted until then, for everybody who asks. */
+  let waiting: Promise<void> | null = null;
   const timer = setInterval(() => {
-    // A store that is slower than the pause is given the next batch when it has taken this one.
-    underWay = underWay.then(flushInTime);
+    write().catch(failed);
   }, PAUSE_MILLISECONDS).unref();
 
   return { note, usedToday, close };
@@ -76,22 +78,24 @@ export function createUsageLedger(options: UsageLedgerOptions): UsageLedger {
 
   async function usedToday(owner: string): Promise<number> {
     // What is under way to the store, and what waits for it, is there first.
-    const written = underWay.then(flush);
-    underWay = written.catch(() => undefined);
-    await written;
+    await write();
     const today = dayOf(Date.now());
     const sums = await adminStore.readUsage({ from: today, to: today, owner, by: [], limit: 1 });
     return sums.data.reduce((sum, { inputTokens, outputTokens }) => sum + inputTokens + outputTokens, 0);
   }
 
-  async function flushInTime(): Promise<void> {
-    try {
+  /** Everything that was noted by now, written after the write under way; while a store is silent no more pile up. */
+  function write(): Promise<void> {
+    if (waiting !== null) return waiting;
+    const written = underWay.then(async () => {
+      waiting = null;
       await flush();
       failing = false;
       dropWritten();
-    } catch (error) {
-      failed(error);
-    }
+    });
+    waiting = written;
+    underWay = written.catch(() => undefined);
+    return written;
   }
 
   function failed(error: unknown): void {

@@ -11,11 +11,13 @@ function shared() {
   const renewals: TurnRenewal[] = [];
   const state = { lost: [] as string[], cancelled: [] as string[], interrupted: 0, out: false, looked: 0 };
   const told: unknown[] = [];
+  const silences: Promise<void>[] = [];
   const leases = createLeases({
     store: {
       isShared: true,
       async renewTurns(renewal) {
         renewals.push(renewal);
+        await silences.shift();
         if (state.out) throw new AppError('store_unavailable');
         return { lost: state.lost, cancelled: state.cancelled };
       },
@@ -29,7 +31,7 @@ function shared() {
     onFailure: (error) => told.push((error as AppError).code),
     onInterrupted: (count) => told.push(count),
   });
-  return { leases, renewals, state, told };
+  return { leases, renewals, state, silences, told };
 }
 
 const claimOf = (turnId: string): TurnClaim => ({ sessionId: 's', turnId, fence: 1 });
@@ -99,6 +101,22 @@ describe('leases', () => {
     await pass(LEASE / 5);
     assert.deepEqual(told, ['store_unavailable', 'store_unavailable']);
     await leases.close();
+  });
+
+  it('are renewed once after a long silence of the store, and closing waits for one round', async () => {
+    const { leases, renewals, silences } = shared();
+    leases.keep(claimOf('a'), () => assert.fail('ended'));
+    for (const close of [false, true]) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      silences.push(promise);
+      renewals.length = 0;
+      await pass(6 * LEASE);
+      const closed = close ? leases.close() : null;
+      resolve();
+      await closed;
+      await pass(0);
+      assert.equal(renewals.length, 1, 'what was missed is not made up for');
+    }
   });
 
   it('are nobody else’s business on a store that is not shared', async () => {

@@ -39,7 +39,7 @@ export function createLeases({ store, leaseMilliseconds, onFailure, onInterrupte
   const milliseconds = leaseMilliseconds - every;
   const kept = new Map<string, { claim: TurnClaim; end: (reason: AppError) => void }>();
   let failing = false;
-  let round: Promise<void> = Promise.resolve();
+  let round: Promise<void> | null = null;
   const timer = store.isShared ? setInterval(nextRound, every).unref() : undefined;
   return { milliseconds, keep, close };
 
@@ -48,17 +48,21 @@ export function createLeases({ store, leaseMilliseconds, onFailure, onInterrupte
     return { release: () => kept.delete(claim.turnId) };
   }
 
-  /** A store that is slower than the pause is asked again when it has answered. */
+  /** While a store is slow or silent, rounds that were missed are not made up for. */
   function nextRound(): void {
-    round = round.then(renew).then(
-      () => {
-        failing = false;
-      },
-      (error: unknown) => {
-        if (!failing) onFailure(error);
-        failing = true;
-      },
-    );
+    round ??= renewInTime().finally(() => {
+      round = null;
+    });
+  }
+
+  async function renewInTime(): Promise<void> {
+    try {
+      await renew();
+      failing = false;
+    } catch (error) {
+      if (!failing) onFailure(error);
+      failing = true;
+    }
   }
 
   async function renew(): Promise<void> {
