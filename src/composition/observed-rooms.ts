@@ -6,9 +6,10 @@ import { currentRequestId } from '../http/request-scope.ts';
 import type { HttpMetrics } from '../http/rooms.ts';
 import type { Slots } from '../limits/slots.ts';
 import type { OpenedStore } from '../stores/admin-store.ts';
-import { logAudit } from '../telemetry/log.ts';
+import { logAudit, logOutages } from '../telemetry/log.ts';
 import { type Metrics, type MetricsDump, togetherOf } from '../telemetry/metrics.ts';
 import { observeChanges } from '../telemetry/observe-changes.ts';
+import { observeOutages } from '../telemetry/observe-outages.ts';
 import { observeStore } from '../telemetry/observe-store.ts';
 import { NO_TRACING, type Tracing } from '../telemetry/trace.ts';
 import { startTracing } from '../telemetry/trace-export.ts';
@@ -28,13 +29,17 @@ export async function openTracing(config: Config, version: string, log: Logger):
   return startTracing(options, log);
 }
 
-/** The same store, whose calls are timed and traced, and whose changes by operators each have a line in the log. */
+/**
+ * The same store, whose calls are timed and traced. Changes by operators each have a line in the log, and outages one
+ * when they begin and one when they are over.
+ */
 export function observedStore(
   store: OpenedStore,
   { metrics, tracing, log }: { metrics: Metrics | null; tracing: Tracing; log: Logger },
 ): OpenedStore {
-  const logged = observeChanges(store.admin, (entry) => logAudit(log, entry, currentRequestId()));
-  const traced: OpenedStore = tracing.store({ ...store, admin: tracing.store(logged) });
+  const watched = observeOutages(store, logOutages(log));
+  const logged = observeChanges(watched.admin, (entry) => logAudit(log, entry, currentRequestId()));
+  const traced: OpenedStore = tracing.store({ ...watched, admin: tracing.store(logged) });
   if (metrics === null) return traced;
   const { storeCall } = metrics;
   return { ...observeStore(traced, storeCall), admin: observeStore(traced.admin, storeCall) };

@@ -4,6 +4,7 @@ import { type DestinationStream, type Logger, pino } from 'pino';
 import type { AuditEntry } from '../conversation/client.ts';
 import type { TargetState } from '../conversation/target-state.ts';
 import type { Attempt, Turn } from '../conversation/turn.ts';
+import type { OutageWatch } from './observe-outages.ts';
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
 
@@ -58,6 +59,14 @@ export function logAudit(log: Logger, entry: AuditEntry, requestId?: string): vo
   const { id, action, subject, details } = entry;
   const line = { audit_id: id, action, subject, details };
   log.info(requestId === undefined ? line : { request_id: requestId, ...line }, 'audit');
+}
+
+/** One line when the store is out of service, with what is behind it, and one when it serves again. */
+export function logOutages(log: Logger): OutageWatch {
+  return {
+    began: (cause) => log.error({ err: cause }, 'the store cannot serve'),
+    ended: (milliseconds) => log.info({ seconds: Math.round(milliseconds / 1000) }, 'the store serves again'),
+  };
 }
 
 function failureOf({ error }: Attempt): object | null {
