@@ -26,6 +26,9 @@ export interface PostgresServer {
   stop(): Promise<void>;
 }
 
+/** What the directory of a new server is filled by: a program that runs where the server will. */
+type Fill = (data: string) => [program: string, ...words: string[]];
+
 /** The directory of the newest server binaries here; undefined if there are none. */
 export function findPostgres(): string | undefined {
   const versions = globSync('/usr/lib/postgresql/*/bin/postgres').toSorted(
@@ -46,7 +49,18 @@ const SETTINGS = {
 };
 
 /** Makes a database cluster and starts it. */
-export async function startPostgres(): Promise<PostgresServer> {
+export function startPostgres(): Promise<PostgresServer> {
+  const words = ['-U', 'parley', '-E', 'UTF8', '--locale=C', '--auth=trust', '--no-sync'];
+  return startFilled((data) => ['initdb', '-D', data, ...words]);
+}
+
+/** Starts a server that copies another, and can be read; `SELECT pg_promote()` makes it one that can be written to. */
+export function startStandby(primary: PostgresServer): Promise<PostgresServer> {
+  const words = ['-d', primary.url(), '--write-recovery-conf', '--checkpoint=fast', '--no-sync'];
+  return startFilled((data) => ['pg_basebackup', '-D', data, ...words]);
+}
+
+async function startFilled(fill: Fill): Promise<PostgresServer> {
   const binaries = findPostgres();
   if (binaries === undefined) throw new Error('No PostgreSQL here: apt-get install postgresql');
   const directory = mkdtempSync(join(tmpdir(), 'parley-postgres-'));
@@ -54,8 +68,8 @@ export async function startPostgres(): Promise<PostgresServer> {
   if (identity !== null) chownSync(directory, identity.uid, identity.gid);
   const data = join(directory, 'data');
   const options = { ...identity, cwd: directory, stdio: 'ignore' } as const;
-  const initial = ['-D', data, '-U', 'parley', '-E', 'UTF8', '--locale=C', '--auth=trust', '--no-sync'];
-  execFileSync(join(binaries, 'initdb'), initial, options);
+  const [program, ...words] = fill(data);
+  execFileSync(join(binaries, program), words, options);
   const port = await freePort();
   const flags = Object.entries(SETTINGS).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
   let server: ChildProcess | undefined;
@@ -82,7 +96,7 @@ export async function startPostgres(): Promise<PostgresServer> {
     await new Promise<void>((resolve, reject) => {
       output.on('line', (line) => {
         if (lines.length < 100) lines.push(line);
-        if (line.includes('ready to accept connections')) resolve();
+        if (/ready to accept (read-only )?connections/.test(line)) resolve();
       });
       child.once('exit', () => reject(new Error(`PostgreSQL did not start:\n${lines.join('\n')}`)));
     });

@@ -25,6 +25,8 @@ export interface TcpProxy {
   /** Breaks all connections and makes no new ones until `accept`. */
   refuse(): Promise<void>;
   accept(): Promise<void>;
+  /** New connections lead to the server at another port from now on, as they do after a failover. */
+  lead(target: number): void;
   close(): Promise<void>;
 }
 
@@ -35,8 +37,9 @@ interface Wire {
   waiting: (() => void)[];
 }
 
-/** @param target the port of the server */
-export async function startTcpProxy(target: number): Promise<TcpProxy> {
+/** @param first the port of the server */
+export async function startTcpProxy(first: number): Promise<TcpProxy> {
+  let target = first;
   const wires = new Set<Wire>();
   let made = 0;
   let later = 0;
@@ -64,6 +67,9 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
     },
     refuse,
     accept: () => listen(port),
+    lead(port) {
+      target = port;
+    },
     close: refuse,
   };
 
