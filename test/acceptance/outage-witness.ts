@@ -4,7 +4,7 @@
  */
 
 import assert from 'node:assert/strict';
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type ProviderDouble, startProviderDouble } from '../provider-double.ts';
 import { type Answer, call, readEvents } from './client.ts';
@@ -47,10 +47,12 @@ export interface Witness {
    * Nothing that was acknowledged is lost, and what was sent several times was said once.
    */
   assertBack(conversation: Conversation): Promise<void>;
+  /** Says much that cannot be compressed, in the unwanted session, until there is no room for it. */
+  talkUntilRefused(conversation: Conversation): Promise<void>;
   /** Resolves when the server is ready. */
   ready(): Promise<void>;
-  /** What `/ready` answers now. */
-  readyStatus(): Promise<number>;
+  /** Whether the engine is read at the moment. */
+  canRead(): Promise<boolean>;
   /** Everything is answered while the store is slow, and load balancers are told to go elsewhere. */
   assertSlow(begin: () => void): Promise<void>;
   /** What is cut in the middle of much that goes on is refused or done, never both, and the rest is done. */
@@ -107,8 +109,9 @@ export async function startWitness(
     converse,
     assertOut,
     assertBack,
+    talkUntilRefused,
     ready,
-    readyStatus,
+    canRead: async () => (await read('/sessions')).status === 200,
     assertSlow,
     assertHiccups,
     held,
@@ -157,7 +160,7 @@ export async function startWitness(
     const writings = [
       say(sessionId, 'insisted', key),
       call(url, 'POST', '/sessions', {}, STATIC),
-      call(url, 'PATCH', session, { metadata: { changed: 'yes' } }, MANAGED),
+      call(url, 'PATCH', session, { metadata: { note: 'refused for good' } }, MANAGED),
       call(url, 'POST', '/admin/bypass', { ip: '192.0.2.1' }, ADMIN),
       call(url, 'POST', '/admin/clients', { name: 'late' }, ADMIN),
     ];
@@ -219,6 +222,13 @@ export async function startWitness(
       if (answer.status !== 503) return answer;
       await pause(50);
     }
+  }
+
+  async function talkUntilRefused({ unwanted }: Conversation): Promise<void> {
+    let answer: Answer;
+    do answer = await say(unwanted, randomBytes(10_000).toString('hex'), randomUUID());
+    while (answer.status === 200);
+    assertUnavailable(answer);
   }
 
   async function ready(): Promise<void> {

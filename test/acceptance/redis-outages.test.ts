@@ -88,7 +88,7 @@ describe('Redis out of service', { skip: skipWithoutRedis, timeout: 120_000 }, (
       );
       await redis.kill();
       proxy.lead(replica.port);
-      await until(async () => (await witness.readyStatus()) === 503);
+      await until(witness.canRead);
       await witness.assertOut(conversation, 'reading');
       await replica.command('REPLICAOF', 'NO', 'ONE');
       await witness.assertBack(conversation);
