@@ -103,14 +103,19 @@ export async function startTcpProxy(first: number): Promise<TcpProxy> {
   }
 
   function pass(wire: Wire, from: Socket, to: Socket, direction: Direction): void {
+    /** What is on its way, in order: nothing may overtake what was sent before, also when the delay becomes shorter. */
+    const late: (() => void)[] = [];
+    let lastDue = 0;
     from.on('data', (chunk) => {
       const send = () => void to.write(chunk);
       if (wire.held.has(direction)) {
         wire.waiting.push(send);
         for (const tell of told) tell();
         told = [];
-      } else if (later > 0) {
-        setTimeout(send, later);
+      } else if (later > 0 || late.length > 0) {
+        lastDue = Math.max(lastDue, performance.now() + later);
+        late.push(send);
+        setTimeout(() => late.shift()?.(), lastDue - performance.now());
       } else {
         send();
       }

@@ -8,7 +8,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type ProviderDouble, startProviderDouble } from '../provider-double.ts';
 import { type Answer, call, readEvents } from './client.ts';
-import { type ParleyProcess, removeParley } from './parley-process.ts';
+import { outputWith, type ParleyProcess, removeParley } from './parley-process.ts';
 
 /** Settings of the server that is watched. Calls are cut soon, so that the tests are. */
 export const WATCHED = {
@@ -69,6 +69,8 @@ export interface Witness {
    * @param logged lines of the log before the outage
    */
   assertToldOnce(logged: number): Promise<void>;
+  /** After it, the log says so. */
+  untilToldOver(logged: number): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -119,6 +121,13 @@ export async function startWitness(
     assertFailedTurnIsKept,
     assertTurnCompletes,
     assertToldOnce,
+    untilToldOver: (logged) =>
+      outputWith(parley, () =>
+        parley
+          .logLines()
+          .slice(logged)
+          .some(({ msg }) => msg === 'the store serves again'),
+      ),
     async close() {
       await removeParley(parley);
       await double.close();

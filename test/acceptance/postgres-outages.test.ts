@@ -1,8 +1,16 @@
 /** The outages of PostgreSQL in docs/outages.md, as the clients and the operator of one server see them, which is never restarted. */
 
+import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { Client } from 'pg';
-import { findPostgres, type PostgresServer, startPostgres, startStandby } from '../postgres-server.ts';
+import {
+  findPostgres,
+  type PostgresServer,
+  startPostgres,
+  startStandby,
+  unprivileged,
+} from '../postgres-server.ts';
+import { mountSmallDisk } from '../small-disk.ts';
 import { startTcpProxy, type TcpProxy } from '../tcp-proxy.ts';
 import { startWitness, type Witness } from './outage-witness.ts';
 import { startParley } from './parley-process.ts';
@@ -40,6 +48,11 @@ describe('PostgreSQL out of service', { skip, timeout: 120_000 }, () => {
     );
   }
 
+  async function tables(): Promise<string[]> {
+    const rows = await postgres.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'parley'");
+    return rows.map(({ tablename }) => `parley.${String(tablename)}`);
+  }
+
   test('PostgreSQL crashes, and is started again', async () => {
     const conversation = await witness.converse();
     const [cut, whole] = [await witness.held(), await witness.held()];
@@ -53,6 +66,7 @@ describe('PostgreSQL out of service', { skip, timeout: 120_000 }, () => {
     whole.goOn();
     await witness.assertTurnCompletes(whole);
     await witness.assertFailedTurnIsKept(cut);
+    await witness.untilToldOver(logged);
   });
 
   test('PostgreSQL stands still', async () => {
@@ -127,13 +141,30 @@ describe('PostgreSQL out of service', { skip, timeout: 120_000 }, () => {
     const conversation = await witness.converse();
     const operator = new Client({ connectionString: postgres.url() });
     await operator.connect();
-    const { rows } = await operator.query("SELECT tablename FROM pg_tables WHERE schemaname = 'parley'");
-    const tables = rows.map(({ tablename }) => `parley.${tablename}`);
-    await operator.query(`BEGIN; LOCK TABLE ${tables.join()}`);
+    await operator.query(`BEGIN; LOCK TABLE ${(await tables()).join()}`);
     await witness.assertOut(conversation, 'nothing');
     await operator.query('ROLLBACK');
     await operator.end();
     await witness.assertBack(conversation);
+  });
+
+  test('the disk of PostgreSQL is full', async (t) => {
+    const disk = mountSmallDisk(unprivileged());
+    if (disk === null) return t.skip('no file system can be mounted here');
+    try {
+      await postgres.execute(`CREATE TABLESPACE small LOCATION '${disk.directory}'`);
+      for (const table of await tables()) await postgres.execute(`ALTER TABLE ${table} SET TABLESPACE small`);
+      const conversation = await witness.converse();
+      disk.fill();
+      await witness.talkUntilRefused(conversation);
+      assert.equal(await witness.canRead(), true);
+      disk.clear();
+      await witness.assertBack(conversation);
+    } finally {
+      // Nothing may be left to write there.
+      await postgres.crash();
+      disk.remove();
+    }
   });
 });
 

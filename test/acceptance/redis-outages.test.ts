@@ -43,6 +43,7 @@ describe('Redis out of service', { skip: skipWithoutRedis, timeout: 120_000 }, (
     whole.goOn();
     await witness.assertTurnCompletes(whole);
     await witness.assertFailedTurnIsKept(cut);
+    await witness.untilToldOver(logged);
   });
 
   test('Redis stands still', async () => {
