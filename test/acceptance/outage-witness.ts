@@ -10,9 +10,9 @@ import { type ProviderDouble, startProviderDouble } from '../provider-double.ts'
 import { type Answer, call, readEvents } from './client.ts';
 import { outputWith, type ParleyProcess, removeParley } from './parley-process.ts';
 
-/** Settings of the server that is watched. Calls are cut soon, so that the tests are. */
+/** Settings of the server that is watched. Calls are cut soon, so that the tests are short, and not by a busy machine. */
 export const WATCHED = {
-  STORE_TIMEOUT_MS: '400',
+  STORE_TIMEOUT_MS: '1000',
   TURN_LEASE_SECONDS: '1',
   API_KEYS: 'ada:key-of-ada',
   ADMIN_TOKEN: 'admin-token',
@@ -308,7 +308,7 @@ export async function startWitness(
   async function assertToldOnce(logged: number): Promise<void> {
     // The most frequent of them while a turn runs: the others have failed several times by then.
     const before = await failedCalls('renewTurns');
-    while ((await failedCalls('renewTurns')) < before + 6) await pause(50);
+    while ((await failedCalls('renewTurns')) < before + 3) await pause(50);
     const told = parley.logLines().slice(logged);
     const once = [...PERIODIC, 'the store cannot serve'];
     for (const message of once) assert.equal(told.filter(({ msg }) => msg === message).length, 1, message);

@@ -1,7 +1,7 @@
 /** The outages of PostgreSQL in docs/outages.md, as the clients and the operator of one server see them, which is never restarted. */
 
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { after, afterEach, before, describe, test } from 'node:test';
 import { Client } from 'pg';
 import {
   findPostgres,
@@ -29,6 +29,10 @@ describe('PostgreSQL out of service', { skip, timeout: 120_000 }, () => {
     proxy = await startTcpProxy(portOf(postgres));
     const url = `postgres://app@127.0.0.1:${proxy.port}/postgres`;
     witness = await startWitness((settings) => startParley({ ...settings, DATABASE_URL: url }));
+  });
+  // One that fails does not take the others with it.
+  afterEach(() => {
+    proxy.delay(0);
   });
   after(async () => {
     await witness.close();
@@ -72,14 +76,13 @@ describe('PostgreSQL out of service', { skip, timeout: 120_000 }, () => {
   test('PostgreSQL stands still', async () => {
     const conversation = await witness.converse();
     const goOn = await postgres.pause();
-    await witness.assertOut(conversation, 'nothing');
-    goOn();
+    await witness.assertOut(conversation, 'nothing').finally(goOn);
     await witness.assertBack(conversation);
   });
 
   test('PostgreSQL is slower than the time limit of calls', async () => {
     const conversation = await witness.converse();
-    proxy.delay(300);
+    proxy.delay(600);
     await witness.assertOut(conversation, 'nothing');
     proxy.delay(0);
     await witness.assertBack(conversation);

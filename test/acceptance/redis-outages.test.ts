@@ -1,6 +1,6 @@
 /** The outages of Redis in docs/outages.md, as the clients and the operator of one server see them, which is never restarted. */
 
-import { after, before, describe, test } from 'node:test';
+import { after, afterEach, before, describe, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { createClient } from '@redis/client';
 import { type RedisServer, skipWithoutRedis, startRedis } from '../redis-server.ts';
@@ -23,6 +23,11 @@ describe('Redis out of service', { skip: skipWithoutRedis, timeout: 120_000 }, (
     witness = await startWitness((settings) =>
       startParley({ ...settings, DATABASE_URL: `redis://127.0.0.1:${proxy.port}` }),
     );
+  });
+  // One that fails does not take the others with it.
+  afterEach(() => {
+    proxy.delay(0);
+    redis.resume();
   });
   after(async () => {
     await witness.close();
@@ -56,7 +61,7 @@ describe('Redis out of service', { skip: skipWithoutRedis, timeout: 120_000 }, (
 
   test('Redis is slower than the time limit of calls', async () => {
     const conversation = await witness.converse();
-    proxy.delay(300);
+    proxy.delay(600);
     await witness.assertOut(conversation, 'nothing');
     proxy.delay(0);
     await witness.assertBack(conversation);
