@@ -18,7 +18,7 @@ export interface TcpProxy {
   /** Nothing more arrives over the connections that there are, until `release`; new ones are not held. */
   hold(...directions: Direction[]): void;
   release(): void;
-  /** Resolves when something has been held back. */
+  /** Resolves when something has been held back or delayed. */
   untilHeld(): Promise<void>;
   /** Milliseconds by which everything arrives later from now on. */
   delay(milliseconds: number): void;
@@ -103,22 +103,23 @@ export async function startTcpProxy(first: number): Promise<TcpProxy> {
   }
 
   function pass(wire: Wire, from: Socket, to: Socket, direction: Direction): void {
-    /** What is on its way, in order: nothing may overtake what was sent before, also when the delay becomes shorter. */
-    const late: (() => void)[] = [];
+    /** What is delayed, oldest first: nothing overtakes it, also when the delay becomes shorter. */
+    const delayed: (() => void)[] = [];
     let lastDue = 0;
     from.on('data', (chunk) => {
       const send = () => void to.write(chunk);
       if (wire.held.has(direction)) {
         wire.waiting.push(send);
-        for (const tell of told) tell();
-        told = [];
-      } else if (later > 0 || late.length > 0) {
+      } else if (later > 0 || delayed.length > 0) {
         lastDue = Math.max(lastDue, performance.now() + later);
-        late.push(send);
-        setTimeout(() => late.shift()?.(), lastDue - performance.now());
+        delayed.push(send);
+        setTimeout(() => delayed.shift()?.(), lastDue - performance.now());
       } else {
         send();
+        return;
       }
+      for (const tell of told) tell();
+      told = [];
     });
     from.on('error', () => from.destroy());
     from.on('close', () => {

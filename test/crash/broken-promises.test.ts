@@ -33,6 +33,7 @@ function keptPromises(): Fixture {
     sessionId: SESSION,
     told: [],
     shown: { messages: [], turns: [], events: new Map() },
+    failures: new Set(['server_restarted']),
     final: true,
   };
   const told = (index: number) => history.told[index]!;

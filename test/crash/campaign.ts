@@ -1,21 +1,28 @@
 /**
- * A campaign of kills: servers that are killed at random moments of their turns and started again, clients that go
- * on regardless, and at the end a look at whether every promise was kept. Asserts nothing; it reports.
+ * A campaign of blows: servers that are killed at random moments of their turns and started again, clients that go
+ * on regardless, and at the end a look at whether every promise was kept. On SQLite each server stands for itself, on an
+ * engine that servers share three of them stand together. Asserts nothing; it reports.
  */
 
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { removeParley, startParley } from '../acceptance/parley-process.ts';
+import { type SharedEngineName, startEngine } from '../shared-engine.ts';
+import { startFleet } from './fleet.ts';
 import { MOMENTS } from './moments.ts';
-import { createSeededRandom } from './seeded-random.ts';
+import { startMortalServer } from './mortal-server.ts';
+import { createSeededRandom, type SeededRandom } from './seeded-random.ts';
 import { besiege, type SiegeReport } from './siege.ts';
 
 export interface CampaignReport {
   seed: number;
-  kills: number;
-  servers: number;
-  /** How many kills waited for which moment. */
+  blows: number;
+  /** Each a server, or several that share a store. */
+  sieges: number;
+  /** How many blows there were of each kind. */
+  suffered: Readonly<Record<string, number>>;
+  /** How many blows waited for which moment. */
   moments: Readonly<Record<string, number>>;
   /** What was done, in words, with its number. */
   done: Readonly<Record<string, number>>;
@@ -23,40 +30,34 @@ export interface CampaignReport {
   violations: readonly string[];
 }
 
+export type CampaignStore = 'sqlite' | SharedEngineName;
+
 export interface CampaignOptions {
-  kills: number;
+  store: CampaignStore;
+  blows: number;
   /** The same seed draws the same blows; when they land depends on the machine. */
   seed: number;
-  /** How many servers share the kills, side by side. */
-  servers?: number;
 }
 
-/** Enough to keep two cores busy while others wait for their start. */
+/** Servers on SQLite, side by side: enough to keep two cores busy while others wait for their start. */
 const SERVERS = 4;
 
 /** Runs it to the end. Rejects if a server does not start again. */
-export async function runCampaign({
-  kills,
-  seed,
-  servers = SERVERS,
-}: CampaignOptions): Promise<CampaignReport> {
+export async function runCampaign({ store, blows, seed }: CampaignOptions): Promise<CampaignReport> {
   const random = createSeededRandom(seed);
   const cache = await mkdtemp(join(tmpdir(), 'parley-crash-cache-'));
   try {
     await fillCompileCache(cache);
-    const sieges = Array.from({ length: Math.min(servers, kills) }, (_, index) =>
-      besiege({
-        name: `server-${index}`,
-        kills: Math.floor((kills + index) / Math.min(servers, kills)),
-        random: random.branch(),
-        env: { NODE_COMPILE_CACHE: cache },
-      }),
-    );
-    const reports = await settled(sieges);
+    const env = { NODE_COMPILE_CACHE: cache };
+    const reports =
+      store === 'sqlite'
+        ? await besiegeServers(blows, random, env)
+        : [await besiegeFleet(store, blows, random, env)];
     return {
       seed,
-      kills,
-      servers: sieges.length,
+      blows,
+      sieges: reports.length,
+      suffered: summed(reports.map(({ suffered }) => suffered)),
       moments: Object.fromEntries(
         MOMENTS.map((moment) => [moment, sum(reports, ({ moments }) => moments[moment])]),
       ),
@@ -65,6 +66,44 @@ export async function runCampaign({
     };
   } finally {
     await rm(cache, { recursive: true, force: true });
+  }
+}
+
+/** Several servers, each on a file of its own, share the blows. */
+function besiegeServers(
+  blows: number,
+  random: SeededRandom,
+  env: Record<string, string>,
+): Promise<SiegeReport[]> {
+  const count = Math.min(SERVERS, blows);
+  return settled(
+    Array.from({ length: count }, (_, index) =>
+      besiege({
+        name: `server-${index}`,
+        blows: Math.floor((blows + index) / count),
+        random: random.branch(),
+        start: (settings) => startMortalServer({ ...settings, ...env }),
+      }),
+    ),
+  );
+}
+
+async function besiegeFleet(
+  store: SharedEngineName,
+  blows: number,
+  random: SeededRandom,
+  env: Record<string, string>,
+): Promise<SiegeReport> {
+  const engine = await startEngine(store);
+  try {
+    return await besiege({
+      name: store,
+      blows,
+      random: random.branch(),
+      start: (settings) => startFleet({ engine, env: { ...settings, ...env }, random: random.branch() }),
+    });
+  } finally {
+    await engine.stop();
   }
 }
 

@@ -11,7 +11,7 @@ const SHOWN_VIOLATIONS = 20;
 test(`every promise holds through ${KILLS} kills`, { timeout: 600_000 }, async (context) => {
   const seed = Math.floor(Math.random() * 2 ** 32);
   const again = `npm run crash -- --kills ${KILLS} --seed ${seed}`;
-  const report = await runCampaign({ kills: KILLS, seed }).catch((error: unknown) => {
+  const report = await runCampaign({ store: 'sqlite', blows: KILLS, seed }).catch((error: unknown) => {
     throw new Error(`the campaign could not go on; to have it again: ${again}`, { cause: error });
   });
   for (const [what, count] of Object.entries(report.done)) context.diagnostic(`${what}: ${count}`);

@@ -8,6 +8,8 @@ export interface SessionHistory {
   told: readonly ToldMessage[];
   /** As it was while nobody was sending: no turn runs. */
   shown: ShownSession;
+  /** Why turns may have failed, by code. */
+  failures: ReadonlySet<string>;
   /** Whether the clients are done: then no message is without an answer. */
   final: boolean;
 }

@@ -26,6 +26,10 @@ export interface Counts {
   resumed: number;
   /** Acknowledgements of something that had been acknowledged before. */
   replayed: number;
+  /** Attempts that were answered with an error that a blow explains. */
+  refused: number;
+  /** Milliseconds that an attempt took at most from its sending, or from the last blow in it. */
+  longest: number;
 }
 
 /** @param name tells the keys and texts of this ledger from those of others */
@@ -33,7 +37,7 @@ export function createLedger(name: string): Ledger {
   const sessions = new Map<string, ToldMessage[]>();
   const creations: ToldCreation[] = [];
   const surprises: string[] = [];
-  const counts: Counts = { attempts: 0, broken: 0, resumed: 0, replayed: 0 };
+  const counts: Counts = { attempts: 0, broken: 0, resumed: 0, replayed: 0, refused: 0, longest: 0 };
   let time = 0;
   return {
     sessions,

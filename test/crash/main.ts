@@ -1,12 +1,14 @@
-/** `npm run crash -- --kills N [--seed S]`: a campaign of kills, and a table of what was done and found. */
+/** `npm run crash -- --kills N [--store S] [--seed S]`: a campaign of blows, and a table of what was done and found. */
 
 import { parseArgs } from 'node:util';
-import { type CampaignReport, runCampaign } from './campaign.ts';
+import { SHARED_ENGINES } from '../shared-engine.ts';
+import { type CampaignOptions, type CampaignReport, type CampaignStore, runCampaign } from './campaign.ts';
 
-const USAGE = 'Usage: npm run crash -- [--kills N] [--seed S]';
+const USAGE = 'Usage: npm run crash -- [--kills N] [--store sqlite|redis|postgres] [--seed S]';
 
 /** As many as `npm test` does. */
 const KILLS = 200;
+const STORES: readonly CampaignStore[] = ['sqlite', ...SHARED_ENGINES];
 
 try {
   const report = await runCampaign(options());
@@ -17,14 +19,18 @@ try {
   process.exitCode = 1;
 }
 
-function options(): { kills: number; seed: number } {
-  const { values } = parseArgs({ options: { kills: { type: 'string' }, seed: { type: 'string' } } });
-  const kills = whole('kills', values.kills ?? String(KILLS));
+function options(): CampaignOptions {
+  const { values } = parseArgs({
+    options: { kills: { type: 'string' }, store: { type: 'string' }, seed: { type: 'string' } },
+  });
+  const store = STORES.find((name) => name === (values.store ?? 'sqlite'));
+  if (store === undefined) throw new Error(`--store must be one of ${STORES.join(', ')}.\n${USAGE}`);
+  const blows = whole('kills', values.kills ?? String(KILLS));
   const seed = whole('seed', values.seed ?? String(Math.floor(Math.random() * 2 ** 32)));
-  if (kills === 0) throw new Error(`--kills must be at least 1.\n${USAGE}`);
+  if (blows === 0) throw new Error(`--kills must be at least 1.\n${USAGE}`);
   // Told before anything is done, so that a campaign that hangs can be had again.
-  process.stdout.write(`${kills} kills, seed ${seed}\n`);
-  return { kills, seed };
+  process.stdout.write(`${blows} blows on ${store}, seed ${seed}\n`);
+  return { store, blows, seed };
 }
 
 function whole(name: string, value: string): number {
@@ -34,10 +40,11 @@ function whole(name: string, value: string): number {
   return number;
 }
 
-function table({ servers, moments, done, violations }: CampaignReport): string {
+function table({ sieges, suffered, moments, done, violations }: CampaignReport): string {
   const rows = [
-    ['servers', servers],
-    ...Object.entries(moments).map(([moment, count]) => [`kills after "${moment}"`, count]),
+    ['sieges', sieges],
+    ...Object.entries(suffered),
+    ...Object.entries(moments).map(([moment, count]) => [`blows after "${moment}"`, count]),
     ...Object.entries(done),
     ['promises broken', violations.length],
   ];

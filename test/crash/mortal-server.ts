@@ -1,33 +1,38 @@
 /** A server that is killed and comes back on its directory, and where those who talk to it find it. */
 
 import { type ParleyProcess, removeParley, startParley } from '../acceptance/parley-process.ts';
+import type { Life, Stronghold } from './stronghold.ts';
 
-/** The server between a start and a kill. */
-export interface Life {
-  readonly url: string;
-  /** Whether the blow has been dealt: from then on connections may break. */
-  readonly over: boolean;
-}
-
-export interface MortalServer {
-  /** The life under way, or the next one if there is none. Rejects if the server does not come back. */
-  alive(): Promise<Life>;
-  /**
-   * Kills it, starts it again, and lets the clients in after `meanwhile`, which sees the server before anybody
-   * writes to it.
-   */
-  kill(meanwhile: (url: string) => Promise<void>): Promise<void>;
-  close(): Promise<void>;
-}
+/** Nothing but its death ends a turn, and a client hears of that by its connection. */
+const FAILURES = new Set(['server_restarted']);
 
 /** @param env settings of the server */
-export async function startMortalServer(env: Record<string, string>): Promise<MortalServer> {
+export async function startMortalServer(env: Record<string, string>): Promise<Stronghold> {
   let parley: ParleyProcess = await startParley(env);
-  let life = { url: parley.url, over: false };
+  let life = newLife();
   let next: Promise<Life> = Promise.resolve(life);
-  return { alive: () => next, kill, close: () => removeParley(parley) };
+  let kills = 0;
+  return {
+    alive: () => next,
+    strike,
+    patience: Infinity,
+    failures: FAILURES,
+    judge: async () => [],
+    suffered: () => ({ 'server killed': kills }),
+    close: () => removeParley(parley),
+  };
 
-  function kill(meanwhile: (url: string) => Promise<void>): Promise<void> {
+  function newLife() {
+    return {
+      url: parley.url,
+      over: false,
+      forgives: () => false,
+      undisturbed: () => 0,
+    };
+  }
+
+  function strike(meanwhile: (url: string) => Promise<void>): Promise<void> {
+    kills += 1;
     life.over = true;
     parley.process.kill('SIGKILL');
     next = comeBack(meanwhile);
@@ -37,7 +42,7 @@ export async function startMortalServer(env: Record<string, string>): Promise<Mo
   async function comeBack(meanwhile: (url: string) => Promise<void>): Promise<Life> {
     parley = await parley.restart();
     await meanwhile(parley.url);
-    life = { url: parley.url, over: false };
+    life = newLife();
     return life;
   }
 }

@@ -5,6 +5,8 @@ export interface SeededRandom {
   integer(least: number, most: number): number;
   chance(probability: number): boolean;
   pick<Element>(list: readonly Element[]): Element;
+  /** The same elements in another order. */
+  shuffled<Element>(list: readonly Element[]): Element[];
   /** Draws of its own for somebody who draws at a time of his own. */
   branch(): SeededRandom;
 }
@@ -16,6 +18,7 @@ export function createSeededRandom(seed: number): SeededRandom {
     integer,
     chance: (probability) => next() < probability,
     pick,
+    shuffled,
     branch: () => createSeededRandom(Math.floor(next() * 2 ** 32)),
   };
 
@@ -27,6 +30,11 @@ export function createSeededRandom(seed: number): SeededRandom {
     const picked = list[integer(0, list.length - 1)];
     if (picked === undefined) throw new Error('nothing to pick from');
     return picked;
+  }
+
+  function shuffled<Element>(list: readonly Element[]): Element[] {
+    const rest = [...list];
+    return list.flatMap(() => rest.splice(integer(0, rest.length - 1), 1));
   }
 
   /** Mulberry32: from 0 to below 1, good enough to spread blows. */

@@ -1,4 +1,4 @@
-/** One server of a campaign, with its provider, its clients, and whoever kills it. */
+/** One stronghold of a campaign, with its provider, its clients, and whoever deals the blows. */
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { startProviderDouble } from '../provider-double.ts';
@@ -7,13 +7,15 @@ import { brokenCreations, brokenPromises } from './broken-promises.ts';
 import type { ToldMessage } from './history.ts';
 import { createLedger, type Ledger } from './ledger.ts';
 import { createMoments, MOMENTS, type Moment, type Moments } from './moments.ts';
-import { type MortalServer, startMortalServer } from './mortal-server.ts';
 import type { SeededRandom } from './seeded-random.ts';
 import { readList, readSession } from './shown-session.ts';
+import type { Stronghold, TurnRecord } from './stronghold.ts';
 import { type ClientSurroundings, createStubbornClient, type StubbornClient } from './stubborn-client.ts';
 
 export interface SiegeReport {
   moments: Readonly<Record<Moment, number>>;
+  /** The blows by their kind. */
+  suffered: Readonly<Record<string, number>>;
   done: Readonly<Record<string, number>>;
   violations: readonly string[];
 }
@@ -21,22 +23,22 @@ export interface SiegeReport {
 export interface SiegeOptions {
   /** Unlike that of any other siege. */
   name: string;
-  kills: number;
+  blows: number;
   random: SeededRandom;
-  /** Settings of the server beside those of the provider. */
-  env: Record<string, string>;
+  /** Starts what is besieged, with these settings. */
+  start(env: Record<string, string>): Promise<Stronghold>;
 }
 
 /** Sessions that are written to at a time, and how many write to each at once. */
 const WRITERS_PER_SESSION = [1, 1, 2, 3];
 
-/** A kill waits for at most so many of its moments, so that early and late ones of a turn are hit alike. */
+/** A blow waits for at most so many of its moments, so that early and late ones of a turn are hit alike. */
 const MOMENTS_MOST = 16;
 /** And then for at most so long: about what a turn takes. */
 const DELAY_MOST_MILLISECONDS = 10;
 
-/** Kills the server so many times under its clients, lets them finish, and judges. */
-export async function besiege({ name, kills, random, env }: SiegeOptions): Promise<SiegeReport> {
+/** Deals so many blows while clients go on, lets them finish, and judges. */
+export async function besiege({ name, blows, random, start }: SiegeOptions): Promise<SiegeReport> {
   const moments = createMoments();
   const double = await startTalkativeDouble(moments, random.branch());
   const settings = {
@@ -44,20 +46,20 @@ export async function besiege({ name, kills, random, env }: SiegeOptions): Promi
     OPENAI_API_KEY: 'sk-double-key',
     OPENAI_MODEL: 'double-model',
     LOG_LEVEL: 'warn',
-    // What the model sees is not at stake here, and short prompts leave more of the machine to kills.
+    // What the model sees is not at stake here, and short prompts leave more of the machine to blows.
     MEMORY_DEFAULT: '4',
   };
-  const server = await startMortalServer({ ...settings, ...env });
-  const ledger = createLedger(name);
+  let server: Stronghold | undefined;
   try {
-    return await fight({ server, ledger, moments, random }, kills);
+    server = await start(settings);
+    return await fight({ server, ledger: createLedger(name), moments, random }, blows);
   } finally {
-    await server.close();
+    await server?.close();
     await double.close();
   }
 }
 
-async function fight(surroundings: ClientSurroundings, kills: number): Promise<SiegeReport> {
+async function fight(surroundings: ClientSurroundings, blows: number): Promise<SiegeReport> {
   const { server, ledger, moments, random } = surroundings;
   const hits = Object.fromEntries(MOMENTS.map((moment) => [moment, 0])) as Record<Moment, number>;
   const violations: string[] = [];
@@ -67,24 +69,29 @@ async function fight(surroundings: ClientSurroundings, kills: number): Promise<S
     const client = createStubbornClient({ ...surroundings, random: random.branch() });
     return writeSessions(client, ledger, random.branch(), count, () => over);
   });
-  const killing = killAll().finally(() => {
+  const striking = strikeAll().finally(() => {
     over = true;
   });
-  await Promise.all([killing, ...writers]);
+  await Promise.all([striking, ...writers]);
 
   const client = createStubbornClient({ ...surroundings, random: random.branch() });
   violations.push(...(await lastWords(client, server, ledger)), ...ledger.surprises);
   // What an audit found is found again by those that follow.
-  return { moments: hits, done: deeds(ledger), violations: [...new Set(violations)] };
+  return {
+    moments: hits,
+    suffered: server.suffered(),
+    done: deeds(ledger),
+    violations: [...new Set(violations)],
+  };
 
-  async function killAll(): Promise<void> {
-    for (let kill = 0; kill < kills; kill += 1) {
+  async function strikeAll(): Promise<void> {
+    for (let blow = 0; blow < blows; blow += 1) {
       const moment = random.pick(MOMENTS);
       await moments.come(moment, random.integer(1, MOMENTS_MOST));
       await delay(random.integer(0, DELAY_MOST_MILLISECONDS));
       hits[moment] += 1;
-      await server.kill(async (url) => {
-        violations.push(...(await audit(url, ledger, random)));
+      await server.strike(async (url) => {
+        violations.push(...(await audit(url, server, ledger, random)));
       });
     }
   }
@@ -138,27 +145,35 @@ async function writeSessions(
 }
 
 /** Looks at one session of a server that has just come back, before anybody writes to it. */
-async function audit(url: string, ledger: Ledger, random: SeededRandom): Promise<string[]> {
+async function audit(
+  url: string,
+  { failures }: Stronghold,
+  ledger: Ledger,
+  random: SeededRandom,
+): Promise<string[]> {
   const sessionIds = [...ledger.sessions.keys()];
   if (sessionIds.length === 0) return [];
   const sessionId = random.pick(sessionIds);
   const told = ledger.sessions.get(sessionId) ?? [];
   const shown = await readSession(url, sessionId, streamedTurns(told.slice(-3)));
-  return brokenPromises({ sessionId, told, shown, final: false });
+  return brokenPromises({ sessionId, told, shown, failures, final: false });
 }
 
-/** After the last kill: every session takes one more message, every key is sent once more, and all is read. */
-async function lastWords(client: StubbornClient, server: MortalServer, ledger: Ledger): Promise<string[]> {
+/** After the last blow: every session takes one more message, every key is sent once more, and all is read. */
+async function lastWords(client: StubbornClient, server: Stronghold, ledger: Ledger): Promise<string[]> {
   const { url } = await server.alive();
   for (const creation of ledger.creations) await client.create(creation);
   const listed = await readList(url, '/sessions?order=asc');
+  const turns: TurnRecord[] = [];
   const findings = [...ledger.sessions].map(async ([sessionId, told]) => {
     await client.deliver(sessionId, ledger.newMessage(sessionId));
     for (const message of told) await client.deliver(sessionId, message);
-    const shown = await readSession(url, sessionId, streamedTurns(told));
-    return brokenPromises({ sessionId, told, shown, final: true });
+    const shown = await readSession<TurnRecord>(url, sessionId, streamedTurns(told));
+    turns.push(...shown.turns);
+    return brokenPromises({ sessionId, told, shown, failures: server.failures, final: true });
   });
-  return [...brokenCreations(ledger.creations, listed), ...(await Promise.all(findings)).flat()];
+  const found = (await Promise.all(findings)).flat();
+  return [...brokenCreations(ledger.creations, listed), ...found, ...(await server.judge(turns))];
 }
 
 function acknowledged(ledger: Ledger, sessionId: string): ToldMessage[] {
@@ -186,5 +201,7 @@ function deeds(ledger: Ledger): Record<string, number> {
     'broken streams read on to the end': ledger.counts.resumed,
     'requests sent': ledger.counts.attempts,
     'requests broken': ledger.counts.broken,
+    'requests refused': ledger.counts.refused,
+    'longest wait in ms': ledger.counts.longest,
   };
 }

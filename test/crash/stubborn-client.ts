@@ -3,13 +3,14 @@
  * to the server meanwhile. It writes down what it was told and judges nothing but answers that cannot be right.
  */
 
+import { setTimeout as pause } from 'node:timers/promises';
 import type { StreamEvent } from '../acceptance/client.ts';
 import { type Exchange, eventsIn, exchange, type Sending } from './exchange.ts';
 import type { BrokenStream, ToldAnswer, ToldCreation, ToldMessage } from './history.ts';
 import type { Ledger } from './ledger.ts';
 import type { Moments } from './moments.ts';
-import type { Life, MortalServer } from './mortal-server.ts';
 import type { SeededRandom } from './seeded-random.ts';
+import type { Life, Stronghold } from './stronghold.ts';
 
 export interface StubbornClient {
   /** Makes the session, or asks again for the one that was made; resolves with its id. */
@@ -19,11 +20,14 @@ export interface StubbornClient {
 }
 
 export interface ClientSurroundings {
-  server: MortalServer;
+  server: Stronghold;
   ledger: Ledger;
   moments: Moments;
   random: SeededRandom;
 }
+
+/** A client that was refused waits so long at most, as `Retry-After` would have it, only less. */
+const REFUSED_PAUSE_MILLISECONDS = 100;
 
 export function createStubbornClient({
   server,
@@ -42,8 +46,8 @@ export function createStubbornClient({
       body: { metadata: { key } },
     };
     for (;;) {
-      const { arrived } = await attempt(sending);
-      if (!arrived.whole) continue;
+      const { arrived, life } = await attempt(sending);
+      if (!arrived.whole || (await isForgiven(arrived, life))) continue;
       if (arrived.status !== 201) throw new Error(`no session: ${arrived.status} ${arrived.text}`);
       const { id } = JSON.parse(arrived.text);
       creation.ids.push(id);
@@ -57,7 +61,7 @@ export function createStubbornClient({
       const stream = random.chance(0.5);
       message.attempts += 1;
       moments.reached('sent');
-      const { arrived } = await attempt({
+      const { arrived, life } = await attempt({
         method: 'POST',
         path: `/sessions/${sessionId}/messages`,
         headers: { 'idempotency-key': message.key },
@@ -65,11 +69,12 @@ export function createStubbornClient({
       });
       const { status } = arrived;
       if (status !== null && status !== 200) {
+        if (await isForgiven(arrived, life)) continue;
         ledger.surprise(`session ${sessionId}: "${message.text}" was answered ${status} ${arrived.text}`);
         return;
       }
       if (status === null) continue;
-      if (stream) await heardStream(sessionId, message, arrived);
+      if (stream) await heardStream(sessionId, message, arrived, life);
       else if (arrived.whole) acknowledged(message, JSON.parse(arrived.text), null, saysReplayed(arrived));
     }
   }
@@ -82,20 +87,50 @@ export function createStubbornClient({
     if (!arrived.whole) ledger.counts.broken += 1;
     if (!arrived.whole && !life.over)
       ledger.surprise(`${sending.method} ${sending.path} broke off although nobody killed the server`);
+    const took = life.undisturbed();
+    ledger.counts.longest = Math.max(ledger.counts.longest, took);
+    if (took > server.patience)
+      ledger.surprise(`4: ${sending.method} ${sending.path} took ${took} ms after the last blow`);
     return { arrived, life };
   }
 
-  async function heardStream(sessionId: string, message: ToldMessage, arrived: Exchange): Promise<void> {
+  /** Whether it was answered, from its head on, with an error that a blow explains; then waits a little. */
+  async function isForgiven({ status, whole, text }: Exchange, life: Life): Promise<boolean> {
+    if (status === null || status < 400) return false;
+    // Nothing can be said of what broke off in the middle of an error.
+    if (whole && !life.forgives(JSON.parse(text).error?.code)) return false;
+    ledger.counts.refused += 1;
+    await pause(random.integer(0, REFUSED_PAUSE_MILLISECONDS));
+    return true;
+  }
+
+  async function heardStream(
+    sessionId: string,
+    message: ToldMessage,
+    arrived: Exchange,
+    life: Life,
+  ): Promise<void> {
     const events = eventsIn(arrived.text);
+    // The end of a turn that could not be stored is not the turn's: what is stored may be another one.
+    if (life.forgives(failureIn(events.at(-1)))) {
+      ledger.counts.refused += 1;
+      broke(events.slice(0, -1));
+      return;
+    }
     const last = events.at(-1);
     if (last?.event === 'turn.completed') {
       acknowledged(message, last.data, events, saysReplayed(arrived));
     } else if (arrived.whole) {
       ledger.surprise(`session ${sessionId}: the stream of "${message.text}" ended with ${ending(last)}`);
     } else if (events.length > 0) {
-      const broken = { turnId: events[0]?.data.turn_id, events };
-      message.broken.push(broken);
+      const broken = broke(events);
       if (random.chance(0.5)) await readOn(sessionId, message, broken);
+    }
+
+    function broke(events: readonly StreamEvent[]): BrokenStream {
+      const broken = { turnId: events[0]?.data.turn_id, events };
+      if (events.length > 0) message.broken.push(broken);
+      return broken;
     }
   }
 
@@ -105,19 +140,19 @@ export function createStubbornClient({
     message: ToldMessage,
     { turnId, events }: BrokenStream,
   ): Promise<void> {
-    const { arrived } = await attempt({
+    const { arrived, life } = await attempt({
       method: 'GET',
       path: `/sessions/${sessionId}/turns/${turnId}/events`,
       headers: { 'last-event-id': String(events.at(-1)?.id) },
     });
     // Nothing follows what was heard of a turn that the crash cut short of its events.
-    if (arrived.status === null || arrived.status === 204) return;
+    if (arrived.status === null || arrived.status === 204 || (await isForgiven(arrived, life))) return;
     const rest = eventsIn(arrived.text);
     const last = rest.at(-1);
     if (arrived.status === 200 && last?.event === 'turn.completed') {
       ledger.counts.resumed += 1;
       acknowledged(message, last.data, [...events, ...rest], null);
-    } else if (arrived.whole && last?.data.error?.code !== 'server_restarted') {
+    } else if (arrived.whole && !server.failures.has(failureIn(last))) {
       ledger.surprise(
         `session ${sessionId}: turn ${turnId} was read on to ${arrived.status} ${ending(last)}`,
       );
@@ -138,6 +173,11 @@ export function createStubbornClient({
 
 function saysReplayed({ headers }: Exchange): boolean {
   return headers.get('idempotent-replayed') === 'true';
+}
+
+/** The code of the error that the event tells of; empty if it tells of none. */
+function failureIn(event: StreamEvent | undefined): string {
+  return event?.data.error?.code ?? '';
 }
 
 function ending(last: StreamEvent | undefined): string {
