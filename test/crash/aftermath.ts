@@ -3,7 +3,7 @@
  * began and ended, and usage by what was counted. All clocks are those of one machine.
  */
 
-import type { TurnRecord } from './stronghold.ts';
+import type { TurnRecord } from './history.ts';
 
 /** Times in milliseconds since the epoch. */
 export interface Blow {

@@ -10,8 +10,9 @@ import type { SharedEngine } from '../shared-engine.ts';
 import { startTcpBalancer } from '../tcp-balancer.ts';
 import { startTcpProxy, type TcpProxy } from '../tcp-proxy.ts';
 import { type Blow, missingUsage, type ServerLife, stuckTurns } from './aftermath.ts';
+import type { TurnRecord } from './history.ts';
 import type { SeededRandom } from './seeded-random.ts';
-import type { Life, Stronghold, TurnRecord } from './stronghold.ts';
+import type { Life, Stronghold } from './stronghold.ts';
 
 export interface FleetOptions {
   engine: SharedEngine;

@@ -72,6 +72,15 @@ export interface ShownTurn {
   error: { code: string } | null;
 }
 
+/** A turn as the server shows it, with what the checker of a session does not look at. */
+export interface TurnRecord extends ShownTurn {
+  session_id: string;
+  model: string | null;
+  usage: { total_tokens: number } | null;
+  created_at: string;
+  completed_at: string | null;
+}
+
 /** A session that was made under a key, and the ids that were told each time the key was sent. */
 export interface ToldCreation {
   key: string;

@@ -30,6 +30,12 @@ test('every number within the bounds is drawn, and none beyond them', () => {
     [...drawn].toSorted((a, b) => a - b),
     [-2, -1, 0, 1, 2, 3],
   );
+  assert.deepEqual(
+    random.shuffled([3, 1, 2, 1]).toSorted((a, b) => a - b),
+    [1, 1, 2, 3],
+  );
+  const orders = new Set(Array.from({ length: 1000 }, () => random.shuffled(['a', 'b', 'c']).join('')));
+  assert.equal(orders.size, 6);
   assert.ok(!random.chance(0));
   assert.ok(random.chance(1));
   assert.throws(() => random.pick([]), /nothing to pick from/);

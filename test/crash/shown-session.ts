@@ -1,14 +1,14 @@
 /** Reads what a server shows of a session: the conversation, the turns, and the events of turns that ended. */
 
 import { call, readEvents, type StreamEvent } from '../acceptance/client.ts';
-import type { ShownSession, ShownTurn } from './history.ts';
+import type { ShownSession, TurnRecord } from './history.ts';
 
 /** @param streamed turns whose events are read, unless they failed */
-export async function readSession<Turn extends ShownTurn = ShownTurn>(
+export async function readSession(
   url: string,
   sessionId: string,
   streamed: readonly string[],
-): Promise<ShownSession & { turns: readonly Turn[] }> {
+): Promise<ShownSession & { turns: readonly TurnRecord[] }> {
   const path = `/sessions/${sessionId}`;
   const [messages, turns] = await Promise.all([
     readList(url, `${path}/messages?order=asc`),

@@ -4,12 +4,12 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { startProviderDouble } from '../provider-double.ts';
 import { answerPieces } from './answer-text.ts';
 import { brokenCreations, brokenPromises } from './broken-promises.ts';
-import type { ToldMessage } from './history.ts';
+import type { ToldMessage, TurnRecord } from './history.ts';
 import { createLedger, type Ledger } from './ledger.ts';
 import { createMoments, MOMENTS, type Moment, type Moments } from './moments.ts';
 import type { SeededRandom } from './seeded-random.ts';
 import { readList, readSession } from './shown-session.ts';
-import type { Stronghold, TurnRecord } from './stronghold.ts';
+import type { Stronghold } from './stronghold.ts';
 import { type ClientSurroundings, createStubbornClient, type StubbornClient } from './stubborn-client.ts';
 
 export interface SiegeReport {
@@ -168,7 +168,7 @@ async function lastWords(client: StubbornClient, server: Stronghold, ledger: Led
   const findings = [...ledger.sessions].map(async ([sessionId, told]) => {
     await client.deliver(sessionId, ledger.newMessage(sessionId));
     for (const message of told) await client.deliver(sessionId, message);
-    const shown = await readSession<TurnRecord>(url, sessionId, streamedTurns(told));
+    const shown = await readSession(url, sessionId, streamedTurns(told));
     turns.push(...shown.turns);
     return brokenPromises({ sessionId, told, shown, failures: server.failures, final: true });
   });

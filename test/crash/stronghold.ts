@@ -1,6 +1,6 @@
 /** What a campaign strikes at, as its clients and whoever deals the blows see it: one server, or several on one store. */
 
-import type { ShownTurn } from './history.ts';
+import type { TurnRecord } from './history.ts';
 
 export interface Stronghold {
   /** Where to send the next request. Rejects if a server does not come back. */
@@ -30,13 +30,4 @@ export interface Life {
   forgives(code: string): boolean;
   /** Milliseconds since the request was sent, and since the last blow. */
   undisturbed(): number;
-}
-
-/** A turn as the server shows it, with what only some strongholds look at. */
-export interface TurnRecord extends ShownTurn {
-  session_id: string;
-  model: string | null;
-  usage: { total_tokens: number } | null;
-  created_at: string;
-  completed_at: string | null;
 }
