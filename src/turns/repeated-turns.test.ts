@@ -263,3 +263,70 @@ describe('a request that could not begin', () => {
     assert.equal(replayed, false);
   });
 });
+
+describe('on a store that other servers share', () => {
+  it('a key goes to the body whose turn has begun elsewhere, and not to the one that came first here', async () => {
+    const { store } = session;
+    const elsewhere = session.turnsWith(scriptedProvider('p', ['one']));
+    const asked = Promise.withResolvers<void>();
+    const shared: typeof store = {
+      ...store,
+      isShared: true,
+      async beginTurn(begin) {
+        asked.resolve();
+        await gate.promise;
+        return store.beginTurn(begin);
+      },
+    };
+    const here = session.turnsWith(scriptedProvider('p'), { store: shared });
+    const first = send(here, 'k', { key: keyOf('k', 'another body') });
+    await asked.promise;
+    const second = send(here, 'k');
+    const { live } = await send(elsewhere, 'k');
+    gate.resolve();
+    await assert.rejects(first, isError('idempotency_key_reused'));
+    const { live: same, replayed } = await second;
+    assert.deepEqual([same.id, replayed], [live.id, true]);
+    await assert.rejects(
+      send(here, 'k', { key: keyOf('k', 'another body') }),
+      isError('idempotency_key_reused'),
+    );
+    await live.ended;
+  });
+
+  for (const [what, fingerprint] of [
+    ['is a replay', 'a body'],
+    ['is refused', 'another body'],
+  ] as const) {
+    it(`who has waited and ${what} after all leaves the line`, async () => {
+      const { store } = session;
+      const elsewhere = session.turnsWith(scriptedProvider('p', slow, ['one']));
+      await occupy(elsewhere);
+      const waits = Promise.withResolvers<string>();
+      const over = Promise.withResolvers<void>();
+      let asked = false;
+      const left: string[] = [];
+      const shared: typeof store = {
+        ...store,
+        isShared: true,
+        async beginTurn(begin) {
+          if (asked) await over.promise;
+          asked = true;
+          const outcome = await store.beginTurn(begin);
+          if (outcome.kind === 'busy') waits.resolve(begin.turnId);
+          return outcome;
+        },
+        leaveLine: async (_session, turnId) => void left.push(turnId),
+      };
+      const here = session.turnsWith(scriptedProvider('p'), { store: shared });
+      const waiting = send(here, 'k', { key: keyOf('k', fingerprint) });
+      waiting.catch(() => undefined);
+      const turnId = await waits.promise;
+      gate.resolve();
+      await (await send(elsewhere, 'k')).live.ended;
+      over.resolve();
+      await Promise.allSettled([waiting]);
+      assert.deepEqual(left, [turnId]);
+    });
+  }
+});

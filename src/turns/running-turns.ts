@@ -1,7 +1,7 @@
 /** The turns that run in this process, and the requests with a key that are on their way to one. */
 
 import type { RequestKey } from '../conversation/request-key.ts';
-import { AppError } from '../errors.ts';
+import type { AppError } from '../errors.ts';
 import type { LiveTurn } from './live-turn.ts';
 
 export interface RunningTurn {
@@ -21,6 +21,13 @@ export interface KeyedRequest {
   key: RequestKey;
 }
 
+export interface BegunUnder {
+  /** Rejects if the turn could not begin: then the key is not taken by it. */
+  begun: Promise<LiveTurn>;
+  /** Whether it was asked for with the same body. */
+  isSame: boolean;
+}
+
 export interface RunningTurns {
   add(turn: RunningTurn): void;
   /** The turn is over: nobody joins it any more, its key included. */
@@ -30,8 +37,8 @@ export interface RunningTurns {
   inSession(sessionId: string): RunningTurn | undefined;
   /** Undefined also for a turn of somebody else. */
   find(owner: string, sessionId: string, turnId: string): RunningTurn | undefined;
-  /** What a request with the same key has begun; null if there is none. Throws `idempotency_key_reused`. */
-  begunUnder(request: KeyedRequest): Promise<LiveTurn> | null;
+  /** What a request with the same key has begun, or is about to; null if there is none. */
+  begunUnder(request: KeyedRequest): BegunUnder | null;
   /** Lets others with the same key join until `forget` is called. */
   remember(request: KeyedRequest, begun: Promise<LiveTurn>): { forget(): void };
 }
@@ -61,8 +68,7 @@ export function createRunningTurns(): RunningTurns {
     begunUnder(request) {
       const known = keys.get(nameOf(request));
       if (known === undefined) return null;
-      if (known.fingerprint !== request.key.fingerprint) throw new AppError('idempotency_key_reused');
-      return known.begun;
+      return { begun: known.begun, isSame: known.fingerprint === request.key.fingerprint };
     },
     remember(request, begun) {
       const name = nameOf(request);

@@ -97,8 +97,9 @@ export function createTurns(options: TurnsOptions): Turns {
     checkMemoryLimit(request.memoryLimit, memory);
     const { owner, sessionId, key } = request;
     if (key === null) return begin(request, signal);
-    const begun = running.begunUnder({ owner, sessionId, key });
-    if (begun !== null) return join(begun, request, signal);
+    const known = running.begunUnder({ owner, sessionId, key });
+    if (known?.isSame === true) return join(known.begun, request, signal);
+    if (known !== null) return giveWay(known.begun, request, signal);
 
     const started = begin(request, signal);
     const live = started.then((turn) => turn.live);
@@ -123,6 +124,20 @@ export function createTurns(options: TurnsOptions): Turns {
       if (hasLeft && !signal.aborted) return start(request, signal);
       throw error;
     }
+  }
+
+  /** Another body has the key; on a shared store only if its turn begins: another server may have begun one with this. */
+  async function giveWay(
+    other: Promise<LiveTurn>,
+    request: TurnRequest,
+    signal: AbortSignal,
+  ): Promise<StartedTurn> {
+    const couldNotBegin = other.then(
+      () => false,
+      () => true,
+    );
+    if (store.isShared && (await couldNotBegin)) return start(request, signal);
+    throw new AppError('idempotency_key_reused');
   }
 
   function begin(request: TurnRequest, signal: AbortSignal): Promise<StartedTurn> {
@@ -164,19 +179,24 @@ export function createTurns(options: TurnsOptions): Turns {
   /** Begins the turn, on a shared store as soon as those of other servers let it. */
   async function beginWhenFree(request: TurnRequest, turn: Turn, signal: AbortSignal): Promise<BeginOutcome> {
     const { owner, sessionId, onBusy } = request;
-    for (;;) {
-      turn.createdAt = Date.now();
-      const outcome = await store.beginTurn(beginOf(request, turn));
-      if (outcome.kind !== 'busy' || !store.isShared || onBusy === 'reject') return outcome;
-      if (onBusy === 'interrupt' && outcome.turnId !== null) {
-        await store.cancelTurn(owner, sessionId, outcome.turnId);
+    let stands = false;
+    try {
+      for (;;) {
+        turn.createdAt = Date.now();
+        const outcome = await store.beginTurn(beginOf(request, turn));
+        if (outcome.kind === 'begun') stands = false;
+        if (outcome.kind !== 'busy' || !store.isShared || onBusy === 'reject') return outcome;
+        stands = true;
+        if (onBusy === 'interrupt' && outcome.turnId !== null) {
+          await store.cancelTurn(owner, sessionId, outcome.turnId);
+        }
+        await pause(LOOK_AGAIN_MILLISECONDS, undefined, { signal }).catch(() => {
+          throw signal.reason instanceof AppError ? signal.reason : new AppError('turn_cancelled');
+        });
       }
-      try {
-        await pause(LOOK_AGAIN_MILLISECONDS, undefined, { signal });
-      } catch {
-        await store.leaveLine(sessionId, turn.id);
-        throw signal.reason instanceof AppError ? signal.reason : new AppError('turn_cancelled');
-      }
+    } finally {
+      // Nobody behind it has to wait until its place lapses: it has given up, or its key's turn has begun elsewhere.
+      if (stands) track(store.leaveLine(sessionId, turn.id));
     }
   }
 
