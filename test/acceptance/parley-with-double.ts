@@ -4,6 +4,7 @@
  */
 
 import { type ProviderDouble, startProviderDouble } from '../provider-double.ts';
+import { startTcpBalancer } from '../tcp-balancer.ts';
 import { type Answer, call } from './client.ts';
 import { createJudge, type OpenApiDocument } from './openapi-document.ts';
 import { type ParleyProcess, removeParley, startParley } from './parley-process.ts';
@@ -25,34 +26,54 @@ export interface ParleyWithDouble {
   close(): Promise<void>;
 }
 
+/** The same where it does not matter which process answers. */
+export type ParleysWithDouble = Omit<ParleyWithDouble, 'parley'>;
+
 /** @param env further settings */
 export async function startParleyWithDouble(env: Record<string, string> = {}): Promise<ParleyWithDouble> {
   const double = await startProviderDouble();
-  const parley = await startParley({
-    OPENAI_BASE_URL: double.url,
-    OPENAI_API_KEY: 'sk-double-key',
-    OPENAI_MODEL: 'double-model',
-    ...env,
-  });
-  const { url } = parley;
-  const document: OpenApiDocument = (await call(url, 'GET', '/openapi.json')).body;
-  const judge = createJudge(document);
-
+  const parley = await startParley({ ...settingsFor(double), ...env });
+  const client = await clientOf(parley.url, double);
   return {
-    url,
+    ...client,
     parley,
-    double,
-    document,
-    call: checkedCall,
-    callRaw,
-    newSession,
-    send,
-    converse,
     close: async () => {
       await removeParley(parley);
       await double.close();
     },
   };
+}
+
+/** Two servers behind a balancer. @param env further settings, the store that they share among them */
+export async function startParleysWithDouble(env: Record<string, string>): Promise<ParleysWithDouble> {
+  const double = await startProviderDouble();
+  const start = () => startParley({ ...settingsFor(double), ...env });
+  const parleys = await Promise.all([start(), start()]);
+  const ports = parleys.map(({ url }) => Number(new URL(url).port));
+  const balancer = await startTcpBalancer(() => ports);
+  const client = await clientOf(`http://127.0.0.1:${balancer.port}`, double);
+  return {
+    ...client,
+    close: async () => {
+      await balancer.close();
+      await Promise.all(parleys.map(removeParley));
+      await double.close();
+    },
+  };
+}
+
+function settingsFor(double: ProviderDouble): Record<string, string> {
+  return {
+    OPENAI_BASE_URL: double.url,
+    OPENAI_API_KEY: 'sk-double-key',
+    OPENAI_MODEL: 'double-model',
+  };
+}
+
+async function clientOf(url: string, double: ProviderDouble): Promise<Omit<ParleysWithDouble, 'close'>> {
+  const document: OpenApiDocument = (await call(url, 'GET', '/openapi.json')).body;
+  const judge = createJudge(document);
+  return { url, double, document, call: checkedCall, callRaw, newSession, send, converse };
 
   async function checkedCall(
     method: string,
