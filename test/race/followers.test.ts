@@ -1,31 +1,26 @@
 /** Many followers of one turn, who come and go when they like: all see the same events under the same numbers. */
 
 import assert from 'node:assert/strict';
-import { after, before, beforeEach, test } from 'node:test';
+import { after, before, beforeEach, describe, test } from 'node:test';
 import fc from 'fast-check';
 import { readEvents, type StreamEvent } from '../acceptance/client.ts';
 import {
   createGate,
-  type ParleyWithDouble,
+  type ParleysWithDouble,
   startParleyWithDouble,
 } from '../acceptance/parley-with-double.ts';
+import { onEveryStore } from './on-every-store.ts';
 import { startPacedTurn } from './paced-turn.ts';
 import { openUnread } from './unread-stream.ts';
 
-let server: ParleyWithDouble;
-/** Keeps 4 KiB of a running turn. */
-let forgetful: ParleyWithDouble;
-before(async () => {
-  [server, forgetful] = await Promise.all([
-    startParleyWithDouble({ LOG_LEVEL: 'warn' }),
-    startParleyWithDouble({ LOG_LEVEL: 'warn', TURN_LOG_MAX_BYTES: '4096' }),
-  ]);
-});
-beforeEach(() => {
-  server.double.reset();
-  forgetful.double.reset();
-});
-after(() => Promise.all([server.close(), forgetful.close()]));
+let server: ParleysWithDouble;
+onEveryStore(
+  { LOG_LEVEL: 'warn' },
+  (started) => {
+    server = started;
+  },
+  races,
+);
 
 interface Follower {
   /** After which piece of the text it connects; beyond the last one, after the turn's end. */
@@ -55,25 +50,39 @@ const piece = fc.oneof(
   fc.constantFrom('\n\n', 'data: x\n', 'event: turn.completed\n\n', '\r'),
 );
 
-test('each follower sees exactly what follows the number it asked for, whenever it comes', async () => {
-  const follower = fc.record<Follower>({
-    comes: fc.nat({ max: 45 }),
-    after: fc.oneof(
-      fc.constant(null),
-      fc.integer({ min: -1, max: 45 }),
-      fc.constant(Number.MAX_SAFE_INTEGER),
-    ),
-    asks: fc.constantFrom('query', 'header'),
+function races(): void {
+  beforeEach(() => server.double.reset());
+
+  test('each follower sees exactly what follows the number it asked for, whenever it comes', async () => {
+    const follower = fc.record<Follower>({
+      comes: fc.nat({ max: 45 }),
+      after: fc.oneof(
+        fc.constant(null),
+        fc.integer({ min: -1, max: 45 }),
+        fc.constant(Number.MAX_SAFE_INTEGER),
+      ),
+      asks: fc.constantFrom('query', 'header'),
+    });
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(piece, { minLength: 1, maxLength: 40 }),
+        fc.array(follower, { minLength: 20, maxLength: 40 }),
+        seesTheSame,
+      ),
+      { numRuns: 15 },
+    );
   });
-  await fc.assert(
-    fc.asyncProperty(
-      fc.array(piece, { minLength: 1, maxLength: 40 }),
-      fc.array(follower, { minLength: 20, maxLength: 40 }),
-      seesTheSame,
-    ),
-    { numRuns: 15 },
-  );
-});
+
+  test('a client that breaks off after every few events and comes back misses and repeats nothing', async () => {
+    const pieces = Array.from({ length: 60 }, (_, index) => `piece ${index} `);
+    const travellers = Array.from({ length: 10 }, (_, index) => index + 1);
+    const joined = Promise.withResolvers<StreamEvent[][]>();
+    const { events } = await startPacedTurn(server, pieces, async (index, turn) => {
+      if (index === 0) joined.resolve(Promise.all(travellers.map((stride) => travel(turn, stride))));
+    });
+    for (const seen of await joined.promise) assert.deepEqual(seen, events);
+  });
+}
 
 async function seesTheSame(pieces: string[], followers: Follower[]): Promise<void> {
   const seen = new Map<Follower, Promise<StreamEvent[] | null>>();
@@ -116,16 +125,6 @@ function assertWhole(events: readonly StreamEvent[], text: string): void {
   assert.equal(events.at(-1)?.data.message.content, text);
 }
 
-test('a client that breaks off after every few events and comes back misses and repeats nothing', async () => {
-  const pieces = Array.from({ length: 60 }, (_, index) => `piece ${index} `);
-  const travellers = Array.from({ length: 10 }, (_, index) => index + 1);
-  const joined = Promise.withResolvers<StreamEvent[][]>();
-  const { events } = await startPacedTurn(server, pieces, async (index, turn) => {
-    if (index === 0) joined.resolve(Promise.all(travellers.map((stride) => travel(turn, stride))));
-  });
-  for (const seen of await joined.promise) assert.deepEqual(seen, events);
-});
-
 /** Reads the turn's events with a new connection after every so many. */
 async function travel(turn: string, stride: number): Promise<StreamEvent[]> {
   const seen: StreamEvent[] = [];
@@ -145,21 +144,61 @@ async function travel(turn: string, stride: number): Promise<StreamEvent[]> {
   }
 }
 
-test('a follower that comes too late for what is kept is told so, and then how the turn ended', async () => {
-  const pieces = Array.from({ length: 40 }, () => 'x'.repeat(400));
-  const late: Promise<StreamEvent[]>[] = [];
-  const { events, turn } = await startPacedTurn(forgetful, pieces, async (index, turn) => {
-    // All of the text was heard, and most of it is dropped.
-    if (index !== pieces.length - 1) return;
-    for (const after of [null, -1, 0, 1]) {
-      const read = await follow(forgetful.url, turn, { comes: index, after, asks: 'header' });
-      late.push(read().then((seen) => seen ?? []));
-    }
+describe('one server that keeps 4 KiB of a running turn', () => {
+  let forgetful: ParleysWithDouble;
+  before(async () => {
+    forgetful = await startParleyWithDouble({ LOG_LEVEL: 'warn', TURN_LOG_MAX_BYTES: '4096' });
   });
-  for (const seen of await Promise.all(late)) assertExpired(seen, events.at(-1));
-  // Once it is over, all of it is there again.
-  const read = await follow(forgetful.url, turn, { comes: 0, after: null, asks: 'query' });
-  assertWhole((await read()) ?? [], pieces.join(''));
+  beforeEach(() => forgetful.double.reset());
+  after(() => forgetful.close());
+
+  test('a follower that comes too late for what is kept is told so, and then how the turn ended', async () => {
+    const pieces = Array.from({ length: 40 }, () => 'x'.repeat(400));
+    const late: Promise<StreamEvent[]>[] = [];
+    const { events, turn } = await startPacedTurn(forgetful, pieces, async (index, turn) => {
+      // All of the text was heard, and most of it is dropped.
+      if (index !== pieces.length - 1) return;
+      for (const after of [null, -1, 0, 1]) {
+        const read = await follow(forgetful.url, turn, { comes: index, after, asks: 'header' });
+        late.push(read().then((seen) => seen ?? []));
+      }
+    });
+    for (const seen of await Promise.all(late)) assertExpired(seen, events.at(-1));
+    // Once it is over, all of it is there again.
+    const read = await follow(forgetful.url, turn, { comes: 0, after: null, asks: 'query' });
+    assertWhole((await read()) ?? [], pieces.join(''));
+  });
+
+  test('a follower that reads too slowly is told so, and then how the turn ended', async () => {
+    const { url, double, newSession, call } = forgetful;
+    const gate = createGate();
+    // In all more than the system keeps for a connection that nobody reads.
+    const pieces = ['first', ...Array.from({ length: 1024 }, () => 'x'.repeat(16 * 1024))];
+    double.respondOnce({ text: pieces, waitAt: { piece: 2, wait: gate.opened } });
+    const path = `/sessions/${await newSession()}/messages`;
+    const headers = { 'idempotency-key': 'slow' };
+    const sent = await fetch(url + path, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...headers },
+      body: JSON.stringify({ content: 'Go', stream: true }),
+    });
+    await sent.body?.cancel();
+    const { data } = (await call('GET', path.replace('messages', 'turns'))).body;
+    const turn = `${path.replace('messages', 'turns')}/${data[0].id}`;
+    const unread = await openUnread(`${url}${turn}/events`);
+    gate.open();
+    // Who joins the turn is answered when it is over; until then the follower has read nothing.
+    const { status } = await call('POST', path, { content: 'Go' }, headers);
+    assert.equal(status, 200);
+
+    const seen = readEvents(await unread.read());
+    const all = await (await follow(url, turn, { comes: Infinity, after: null, asks: 'query' }))();
+    assertWhole(all ?? [], pieces.join(''));
+    const expired = seen.findIndex(({ event }) => event === 'error');
+    assert.ok(expired > 0, `it was told something before: ${seen.map(({ event }) => event).join(' ')}`);
+    assert.deepEqual(seen.slice(0, expired), all?.slice(0, expired));
+    assertExpired(seen.slice(expired), all?.at(-1));
+  });
 });
 
 function assertExpired(seen: readonly StreamEvent[], last: StreamEvent | undefined): void {
@@ -173,34 +212,3 @@ function assertExpired(seen: readonly StreamEvent[], last: StreamEvent | undefin
   assert.equal(seen[0]?.data.error.code, 'events_expired');
   assert.deepEqual(seen[1]?.data, last?.data);
 }
-
-test('a follower that reads too slowly is told so, and then how the turn ended', async () => {
-  const { url, double, newSession, call } = forgetful;
-  const gate = createGate();
-  // In all more than the system keeps for a connection that nobody reads.
-  const pieces = ['first', ...Array.from({ length: 1024 }, () => 'x'.repeat(16 * 1024))];
-  double.respondOnce({ text: pieces, waitAt: { piece: 2, wait: gate.opened } });
-  const path = `/sessions/${await newSession()}/messages`;
-  const headers = { 'idempotency-key': 'slow' };
-  const sent = await fetch(url + path, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', ...headers },
-    body: JSON.stringify({ content: 'Go', stream: true }),
-  });
-  await sent.body?.cancel();
-  const { data } = (await call('GET', path.replace('messages', 'turns'))).body;
-  const turn = `${path.replace('messages', 'turns')}/${data[0].id}`;
-  const unread = await openUnread(`${url}${turn}/events`);
-  gate.open();
-  // Who joins the turn is answered when it is over; until then the follower has read nothing.
-  const { status } = await call('POST', path, { content: 'Go' }, headers);
-  assert.equal(status, 200);
-
-  const seen = readEvents(await unread.read());
-  const all = await (await follow(url, turn, { comes: Infinity, after: null, asks: 'query' }))();
-  assertWhole(all ?? [], pieces.join(''));
-  const expired = seen.findIndex(({ event }) => event === 'error');
-  assert.ok(expired > 0, `it was told something before: ${seen.map(({ event }) => event).join(' ')}`);
-  assert.deepEqual(seen.slice(0, expired), all?.slice(0, expired));
-  assertExpired(seen.slice(expired), all?.at(-1));
-});

@@ -1,7 +1,7 @@
 /** A streamed turn that goes on only when the test lets it: what was sent of it so far has been heard by a client. */
 
 import { readEvents, type StreamEvent } from '../acceptance/client.ts';
-import type { ParleyWithDouble } from '../acceptance/parley-with-double.ts';
+import type { ParleysWithDouble } from '../acceptance/parley-with-double.ts';
 
 export interface PacedTurn {
   /** The path of the turn. */
@@ -15,7 +15,7 @@ export interface PacedTurn {
  * @param afterPiece called when the piece of this number, counted from 0, was heard; the next one waits for it
  */
 export async function startPacedTurn(
-  { url, double, newSession }: ParleyWithDouble,
+  { url, double, newSession }: ParleysWithDouble,
   pieces: readonly string[],
   afterPiece: (index: number, turn: string) => Promise<unknown>,
 ): Promise<PacedTurn> {
