@@ -49,7 +49,13 @@ function keptPromises(): Fixture {
   });
   say(3, { streamed: true });
   told(3).attempts = 2;
-  told(3).acknowledgements.push({ ...told(3).acknowledgements[0]!, at: 100, attempt: 2, replayed: true });
+  told(3).acknowledgements.push({
+    ...told(3).acknowledgements[0]!,
+    sentAt: 99,
+    at: 100,
+    attempt: 2,
+    replayed: true,
+  });
   return {
     history,
     told,
@@ -69,7 +75,7 @@ function keptPromises(): Fixture {
       key: `key-${index}`,
       sentAt: 10 * index,
       attempts: 1,
-      acknowledgements: [{ at: 10 * index + 5, ...acknowledgement }],
+      acknowledgements: [{ sentAt: 10 * index, at: 10 * index + 5, ...acknowledgement }],
       broken: [],
     });
     history.shown.messages.push(
@@ -226,6 +232,14 @@ const CRIMES: readonly [what: string, says: RegExp, spoil: (fixture: Fixture) =>
     },
   ],
   [
+    'two that were sent side by side were both called the first',
+    /3: "message 3" was called no replay 2 times/,
+    ({ told }) => {
+      told(3).acknowledgements[1]!.sentAt = 31;
+      told(3).acknowledgements[1]!.replayed = false;
+    },
+  ],
+  [
     'a first answer was called a replay',
     /3: "message 0" was called a replay when it was sent for the first time/,
     ({ told }) => {
@@ -326,6 +340,16 @@ describe('the checker', () => {
     assert.deepEqual(brokenPromises(history), []);
     history.shown.messages.splice(6, 2);
     history.shown.turns.pop();
+    assert.deepEqual(brokenPromises(history), []);
+  });
+
+  test('lets one of two that were sent side by side be the replay, whichever is answered first', () => {
+    const { history, told } = keptPromises();
+    const [first, again] = told(3).acknowledgements;
+    first!.replayed = true;
+    first!.attempt = 2;
+    again!.replayed = false;
+    again!.sentAt = first!.sentAt;
     assert.deepEqual(brokenPromises(history), []);
   });
 

@@ -106,8 +106,11 @@ function* notTheSame({ told }: SessionHistory): Generator<string> {
         yield `3: the key of "${text}" gave another turn when it was sent again`;
       else if (!isDeepStrictEqual(again.answer, first.answer))
         yield `3: the key of "${text}" gave the same turn with another answer`;
-      if (again.replayed === false) yield `3: the key of "${text}" was sent again and not called a replay`;
+      if (again.replayed === false && again.sentAt > first.at)
+        yield `3: the key of "${text}" was sent again and not called a replay`;
     }
+    const begun = acknowledgements.filter(({ replayed }) => replayed === false).length;
+    if (begun > 1) yield `3: "${text}" was called no replay ${begun} times`;
   }
 }
 

@@ -30,12 +30,14 @@ interface Replica {
 
 const REPLICAS = 3;
 /** The shortest that can be set. */
-export const LEASE_MILLISECONDS = 1000;
+const LEASE_MILLISECONDS = 1000;
 /**
  * After so long from the last blow a session whose server has died is free. The second is for a machine that is busy
  * with starting servers.
  */
-export const RECOVERY_MILLISECONDS = LEASE_MILLISECONDS + 1000;
+const RECOVERY_MILLISECONDS = LEASE_MILLISECONDS + 1000;
+/** A client has to hear of it as well, on a machine that is busy with other tests. */
+const PATIENCE_MILLISECONDS = RECOVERY_MILLISECONDS + 1000;
 /** Longer than a lease, so that who stood still comes back too late. */
 const STANDSTILL_MILLISECONDS = 1.5 * LEASE_MILLISECONDS;
 /** In each direction: a second for each call, and less than the two after which it is cut. */
@@ -59,9 +61,13 @@ const BLOWS = [
   'clients cut off',
 ] as const;
 
+type BlowKind = (typeof BLOWS)[number];
+
 /** What a client may be told of a turn that was hit, or of a store that is out of reach. */
 const FORGIVEN = new Set(['store_unavailable', 'server_restarted', 'turn_superseded']);
 const ADMIN_TOKEN = 'admin-token';
+/** Nothing keeps an engine away for as long as so many starts take. */
+const START_TRIES = 5;
 /** Usage is stored every second, and read until it is all there. */
 const USAGE_TRIES = 20;
 
@@ -74,14 +80,14 @@ export async function startFleet({ engine, env, random }: FleetOptions): Promise
   const blows: Blow[] = [];
   const lives: ServerLife[] = [];
   const replicas: Replica[] = [];
-  let deck: (typeof BLOWS)[number][] = [];
+  let deck: BlowKind[] = [];
   // One makes the tables, the others find them.
   for (let server = 0; server < REPLICAS; server += 1) replicas.push(await startReplica(server));
   const balancer = await startTcpBalancer(() =>
     replicas.map(({ parley }) => Number(new URL(parley.url).port)),
   );
   const url = `http://127.0.0.1:${balancer.port}`;
-  return { alive, strike, patience: RECOVERY_MILLISECONDS, failures: FORGIVEN, judge, suffered, close };
+  return { alive, strike, patience: PATIENCE_MILLISECONDS, failures: FORGIVEN, judge, suffered, close };
 
   async function startReplica(server: number): Promise<Replica> {
     const link = await startTcpProxy(engine.port);
@@ -114,9 +120,20 @@ export async function startFleet({ engine, env, random }: FleetOptions): Promise
     };
   }
 
+  /** At times one blow falls while another lasts. */
   async function strike(): Promise<void> {
+    const kinds = new Set([drawn()]);
+    if (random.chance(0.25)) kinds.add(drawn());
+    await Promise.all([...kinds].map(deal));
+  }
+
+  /** All kinds come before one comes too often. */
+  function drawn(): BlowKind {
     if (deck.length === 0) deck = random.shuffled(BLOWS);
-    const kind = deck.pop() ?? BLOWS[0];
+    return deck.pop() ?? BLOWS[0];
+  }
+
+  async function deal(kind: BlowKind): Promise<void> {
     const hit = random.integer(0, REPLICAS - 1);
     const all = random.chance(0.5);
     const milliseconds = random.integer(0, AWAY_MOST_MILLISECONDS);
@@ -129,7 +146,7 @@ export async function startFleet({ engine, env, random }: FleetOptions): Promise
         replica.life.killedAt = blow.begunAt;
         replica.parley.process.kill('SIGKILL');
         replica.life = newLife(hit);
-        replica.parley = await replica.parley.restart({ OPENAI_MODEL: replica.life.model });
+        replica.parley = await comeBack(replica);
         return;
       }
       case 'server stood still': {
@@ -170,6 +187,17 @@ export async function startFleet({ engine, env, random }: FleetOptions): Promise
       case 'clients cut off':
         note(kind, null, Date.now());
         balancer.cut();
+    }
+  }
+
+  /** As whatever keeps servers running would: one that finds no engine is started again. */
+  async function comeBack({ parley, life }: Replica): Promise<ParleyProcess> {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await parley.restart({ OPENAI_MODEL: life.model });
+      } catch (error) {
+        if (tries === START_TRIES) throw error;
+      }
     }
   }
 

@@ -26,6 +26,8 @@ export interface ToldMessage {
 }
 
 export interface Acknowledgement {
+  /** When the attempt was sent that was acknowledged. */
+  sentAt: number;
   at: number;
   /** How many attempts there had been, this one included. */
   attempt: number;

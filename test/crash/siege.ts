@@ -136,7 +136,10 @@ async function writeSessions(
 
     async function write(): Promise<void> {
       for (; left > 0 && !isOver(); left -= 1) {
-        await client.deliver(sessionId, ledger.newMessage(sessionId));
+        const message = ledger.newMessage(sessionId);
+        // Some are so impatient that they send twice at once.
+        const times = random.chance(0.1) ? 2 : 1;
+        await Promise.all(Array.from({ length: times }, () => client.deliver(sessionId, message)));
         const known = acknowledged(ledger, sessionId);
         if (known.length > 0 && random.chance(0.1)) await client.deliver(sessionId, random.pick(known));
       }

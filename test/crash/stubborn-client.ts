@@ -61,6 +61,7 @@ export function createStubbornClient({
       const stream = random.chance(0.5);
       message.attempts += 1;
       moments.reached('sent');
+      const sentAt = ledger.tick();
       const { arrived, life } = await attempt({
         method: 'POST',
         path: `/sessions/${sessionId}/messages`,
@@ -74,8 +75,9 @@ export function createStubbornClient({
         return;
       }
       if (status === null) continue;
-      if (stream) await heardStream(sessionId, message, arrived, life);
-      else if (arrived.whole) acknowledged(message, JSON.parse(arrived.text), null, saysReplayed(arrived));
+      if (stream) await heardStream(sessionId, message, sentAt, arrived, life);
+      else if (arrived.whole)
+        acknowledged(message, sentAt, JSON.parse(arrived.text), null, saysReplayed(arrived));
     }
   }
 
@@ -107,6 +109,7 @@ export function createStubbornClient({
   async function heardStream(
     sessionId: string,
     message: ToldMessage,
+    sentAt: number,
     arrived: Exchange,
     life: Life,
   ): Promise<void> {
@@ -119,12 +122,12 @@ export function createStubbornClient({
     }
     const last = events.at(-1);
     if (last?.event === 'turn.completed') {
-      acknowledged(message, last.data, events, saysReplayed(arrived));
+      acknowledged(message, sentAt, last.data, events, saysReplayed(arrived));
     } else if (arrived.whole) {
       ledger.surprise(`session ${sessionId}: the stream of "${message.text}" ended with ${ending(last)}`);
     } else if (events.length > 0) {
       const broken = broke(events);
-      if (random.chance(0.5)) await readOn(sessionId, message, broken);
+      if (random.chance(0.5)) await readOn(sessionId, message, sentAt, broken);
     }
 
     function broke(events: readonly StreamEvent[]): BrokenStream {
@@ -138,6 +141,7 @@ export function createStubbornClient({
   async function readOn(
     sessionId: string,
     message: ToldMessage,
+    sentAt: number,
     { turnId, events }: BrokenStream,
   ): Promise<void> {
     const { arrived, life } = await attempt({
@@ -151,7 +155,7 @@ export function createStubbornClient({
     const last = rest.at(-1);
     if (arrived.status === 200 && last?.event === 'turn.completed') {
       ledger.counts.resumed += 1;
-      acknowledged(message, last.data, [...events, ...rest], null);
+      acknowledged(message, sentAt, last.data, [...events, ...rest], null);
     } else if (arrived.whole && !server.failures.has(failureIn(last))) {
       ledger.surprise(
         `session ${sessionId}: turn ${turnId} was read on to ${arrived.status} ${ending(last)}`,
@@ -161,12 +165,14 @@ export function createStubbornClient({
 
   function acknowledged(
     message: ToldMessage,
+    sentAt: number,
     answer: ToldAnswer,
     events: readonly StreamEvent[] | null,
     replayed: boolean | null,
   ): void {
     if (message.acknowledgements.length > 0) ledger.counts.replayed += 1;
-    message.acknowledgements.push({ at: ledger.tick(), attempt: message.attempts, answer, events, replayed });
+    const at = ledger.tick();
+    message.acknowledgements.push({ sentAt, at, attempt: message.attempts, answer, events, replayed });
     moments.reached('acknowledged');
   }
 }
