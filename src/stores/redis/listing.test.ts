@@ -54,6 +54,22 @@ describe('dying in the middle of what spans slots', { skip: skipWithoutRedis }, 
       }
     });
 
+    test(`making a session whose key is sent again before any sweep, ${moment}`, async (context) => {
+      const { parts, connection } = await open(context);
+      const { listing, sessions } = parts(connection);
+      for (let trips = 0, isWhole = false; !isWhole; trips += 1) {
+        assert.ok(trips < MANY);
+        const [session, other, key] = [sampleSession(), sampleSession(), sampleKey()];
+        const dying = parts(dyingAfter(connection, trips, moment)).sessions.create(session, [], key);
+        isWhole = await survives(dying);
+        const outcome = await sessions.create(other, [], key);
+        const told = outcome.kind === 'replay' ? outcome.session : other;
+        const { data } = await listing.page({ ...LIST, metadata: {} });
+        assert.deepEqual(data, [told]);
+        await removeAll(parts(connection));
+      }
+    });
+
     test(`changing metadata, ${moment}`, async (context) => {
       const { parts, connection } = await open(context);
       const { listing, sessions, sweep } = parts(connection);

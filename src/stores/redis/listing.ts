@@ -110,12 +110,22 @@ export interface Listing {
 }
 
 export function createRedisListing(connection: RedisConnection, keyspace: Keyspace) {
-  return { list, settle, page, find, read };
+  return { list, listNoted, settle, page, find, read };
 
   /** Brings the lists up to date, and takes the note away; if that fails, the sweep does both again. */
   async function list(listing: Listing): Promise<void> {
     await listAs(listing);
     await settle(listing.sessionId, listing.revision);
+  }
+
+  /** Lists the session if its note says that it is not listed as it is: whoever made it may have died before that. */
+  async function listNoted(owner: string, sessionId: string): Promise<void> {
+    const { unlisted } = keyspace.bucketOf(sessionId);
+    const revision = await connection.send<string | null>(unlisted, ['ZSCORE', unlisted, sessionId]);
+    if (revision === null) return;
+    // Read after its note, so that it is not older than that.
+    const session = await find(owner, sessionId);
+    if (session !== null) await list({ owner, sessionId, session, revision });
   }
 
   async function listAs({ owner, sessionId, session, revision }: Listing): Promise<void> {

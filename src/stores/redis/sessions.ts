@@ -97,7 +97,10 @@ export function createRedisSessions(
     const [, sessionId = '', ...fingerprint] = entry.split(' ');
     const session = await listing.find(owner, sessionId);
     if (session === null || isExpired(session, now)) return null;
-    return fingerprint.join(' ') === key.fingerprint ? { kind: 'replay', session } : { kind: 'key_reused' };
+    if (fingerprint.join(' ') !== key.fingerprint) return { kind: 'key_reused' };
+    // This acknowledges it, perhaps for the first time.
+    await listing.listNoted(owner, sessionId);
+    return { kind: 'replay', session };
   }
 
   /** Null if the key stands for the session from now on. */
