@@ -25,6 +25,8 @@ describe('the answer of an error', () => {
     });
     const { details } = await answered(new AppError('store_unavailable', { turn_id: 't' }));
     assert.deepEqual(details, { turn_id: 't', retry_after: 2 });
+    const { retryAfter } = await answered(new AppError('store_unavailable', { retry_after: 1 }));
+    assert.equal(retryAfter, '1', 'who knows better has said so');
   });
 
   it('says so of nothing else that has no time of its own', async () => {

@@ -21,9 +21,12 @@ export function errorBody(thrown: AppError, requestId: string): ErrorBody {
   return { error, request_id: requestId };
 }
 
-/** An outage's error is told when to come back here, as it is no matter of the turn that it ended: that is stored. */
+/**
+ * An outage's error is told when to come back here, as it is no matter of the turn that it ended: that is stored. Who
+ * knows better, as shared limits do, has said so.
+ */
 function detailsOf({ code, details }: AppError): ErrorDetails | undefined {
-  return code === 'store_unavailable' ? { ...details, retry_after: STORE_RETRY_SECONDS } : details;
+  return code === 'store_unavailable' ? { retry_after: STORE_RETRY_SECONDS, ...details } : details;
 }
 
 /** Answers with the error, whatever was thrown; what is unforeseen goes to the log, and its id to the client. */
