@@ -58,7 +58,7 @@ describe('compose.yaml', () => {
     const config = loadTexts({ env });
     assert.equal(config.port, 8000);
     assert.equal(config.trustProxy, '1');
-    assert.equal(config.databaseUrl, 'redis://redis:6379');
+    assert.deepEqual([config.databaseUrl, config.redisUrl], ['redis://redis:6379', 'redis://redis:6379']);
     assert.equal(config.adminHost, '127.0.0.1');
     for (const name of Object.keys(env)) assert.ok(name in settings, `${name} is no setting`);
     const seconds = Number.parseInt(first.stop_grace_period, 10);
