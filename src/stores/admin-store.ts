@@ -16,6 +16,7 @@ import type { Session } from '../conversation/session.ts';
 import type { StoppedProvider } from '../conversation/stopped-provider.ts';
 import type { TurnFilter, TurnSummary } from '../conversation/turn-summary.ts';
 import type { UsagePlace, UsageSum, UsageTotal } from '../conversation/usage-count.ts';
+import type { PortableStore } from './portable-store.ts';
 import type { Store } from './store.ts';
 
 export interface AdminStore {
@@ -146,7 +147,8 @@ export interface UsageQuery {
   limit: number;
 }
 
-/** A store with what operators keep in it. Closing the store closes both. */
+/** A store with what operators keep in it, and the whole of both. Closing the store closes all. */
 export interface OpenedStore extends Store {
   readonly admin: AdminStore;
+  readonly portable: PortableStore;
 }

@@ -240,7 +240,7 @@ function toClient(row: ClientRow): Client {
   return { id, name: fromText(name), limits, createdAt, updatedAt };
 }
 
-function keyRow({ id, clientId, prefix, hash, note, ...times }: ApiKey): KeyRow {
+export function keyRow({ id, clientId, prefix, hash, note, ...times }: ApiKey): KeyRow {
   return {
     id,
     client: clientId,

@@ -253,7 +253,7 @@ export function createPostgresTurns({ run, one }: Connections, schema: string) {
   }
 }
 
-function placedIds(items: readonly Item[]): string[] {
+export function placedIds(items: readonly Item[]): string[] {
   return items.filter(takesPlace).map(({ id }) => id);
 }
 

@@ -1,14 +1,18 @@
 /**
  * The store on PostgreSQL, which other servers may use at the same time. This file is the surface; calls are in
- * postgres-sessions.ts, postgres-turns.ts and postgres-admin.ts, connections and deadlines in postgres-connections.ts,
+ * postgres-sessions.ts, postgres-turns.ts and postgres-admin.ts, moving in postgres-dump.ts and postgres-restore.ts, connections and deadlines in postgres-connections.ts,
  * and what runs in the database in the files that postgres-schema.ts names.
  */
 
 import { Client } from 'pg';
 import type { OpenedStore } from './admin-store.ts';
+import { dumpFrom } from './portable-dump.ts';
+import { restoreInto } from './portable-restore.ts';
 import { createPostgresAdmin } from './postgres-admin.ts';
 import { clientConfig, openConnections, type Statement } from './postgres-connections.ts';
+import { createPostgresDump } from './postgres-dump.ts';
 import { parsePostgresLocation } from './postgres-location.ts';
+import { openPostgresRestore } from './postgres-restore.ts';
 import { migrate } from './postgres-schema.ts';
 import { createPostgresSessions } from './postgres-sessions.ts';
 import { createPostgresTurns } from './postgres-turns.ts';
@@ -44,6 +48,8 @@ export async function openPostgresStore(
   const schema = `"${options.schema}"`;
   const sessions = createPostgresSessions(connections, schema);
   const turns = createPostgresTurns(connections, schema);
+  const admin = createPostgresAdmin(connections, schema);
+  const dump = createPostgresDump(connections, schema);
   // Writes, and syncs: what would fail a turn, a full disk included, fails this.
   const probe: Statement<never> = {
     name: 'probe',
@@ -71,7 +77,16 @@ export async function openPostgresStore(
     async ping() {
       await connections.run(probe);
     },
-    admin: createPostgresAdmin(connections, schema),
+    admin,
+    portable: {
+      countSessions: dump.countSessions,
+      dump: (moment) => dumpFrom(dump, admin, moment),
+      async restore(records) {
+        // What would fail a turn fails this, and a store that is closed.
+        await connections.run(probe);
+        return restoreInto(await openPostgresRestore(options, schema, admin), records);
+      },
+    },
     close: connections.close,
   };
 }

@@ -19,12 +19,16 @@ import { AppError } from '../errors.ts';
 import { openConnection, type RedisConnection } from '../redis/connection.ts';
 import { parseRedisLocation } from '../redis/location.ts';
 import type { AdminStore, OpenedStore } from './admin-store.ts';
+import { dumpFrom } from './portable-dump.ts';
+import { restoreInto } from './portable-restore.ts';
 import { createRedisAdmin } from './redis/admin.ts';
+import { createRedisDump } from './redis/dump.ts';
 import { createRedisEverybody } from './redis/everybody.ts';
 import { createKeyspace, type Keyspace } from './redis/keyspace.ts';
 import { createRedisListing } from './redis/listing.ts';
 import { createRedisPaths } from './redis/paths.ts';
 import { findPersistenceProblems } from './redis/persistence.ts';
+import { createRedisRestore } from './redis/restore.ts';
 import { createRedisSessions } from './redis/sessions.ts';
 import { createRedisSweep } from './redis/sweep.ts';
 import { createRedisTurns } from './redis/turns.ts';
@@ -54,11 +58,14 @@ function createRedisStore(connection: RedisConnection, keyspace: Keyspace): Open
   const turns = createRedisTurns(connection, keyspace);
   const paths = createRedisPaths(connection, keyspace);
   const { sweep } = createRedisSweep(connection, keyspace, listing, sessions);
+  const everybody = createRedisEverybody(connection, keyspace);
+  const usage = createRedisUsage(connection, keyspace);
   const admin: AdminStore = createRedisAdmin(connection, keyspace, {
-    everybody: createRedisEverybody(connection, keyspace),
-    usage: createRedisUsage(connection, keyspace),
+    everybody,
+    usage,
     remove: sessions.remove,
   });
+  const dump = createRedisDump(connection, keyspace, { listing, everybody, usage });
   const calls = createCalls();
 
   return {
@@ -81,8 +88,14 @@ function createRedisStore(connection: RedisConnection, keyspace: Keyspace): Open
       failInterrupted: turns.failInterrupted,
       sweep,
       ping,
-    } satisfies Omit<OpenedStore, 'isShared' | 'admin' | 'close'>),
+    } satisfies Omit<OpenedStore, 'isShared' | 'admin' | 'portable' | 'close'>),
     admin: calls.counted(admin),
+    portable: {
+      countSessions: dump.countSessions,
+      dump: (moment) => dumpFrom(dump, admin, moment),
+      restore: (records) =>
+        restoreInto(createRedisRestore(connection, keyspace, { everybody, sessions, usage }), records),
+    },
     async close() {
       await calls.end();
       connection.close();

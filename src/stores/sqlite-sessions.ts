@@ -41,7 +41,15 @@ export function createSqliteSessions(database: Database) {
   const deletePairs = database.prepare('DELETE FROM session_metadata WHERE session = ?');
   const listStatements = new Map<string, Statement<SessionRow>>();
 
-  return { insert, find, list, update, moveHead, remove, detach };
+  const insertDetachedRow = database.prepare(
+    `INSERT INTO sessions (id, owner, created_at, updated_at, settings) VALUES (?, '${NOBODY}', ?, ?, '{}')`,
+  );
+  const attachRow = database.prepare(
+    `UPDATE sessions SET owner = ?, head = ?, settings = ?, expires_at = ?, served_provider = ?, served_model = ?
+     WHERE sequence = ?`,
+  );
+
+  return { insert, find, list, update, moveHead, remove, detach, insertDetached, attach };
 
   /** Adds the session, without a head, and returns its key. */
   function insert(session: Session): number {
@@ -123,6 +131,18 @@ export function createSqliteSessions(database: Database) {
     deletePairs.run(session);
     deleteRunning.run(session);
     deleteKey.run(session);
+  }
+
+  /** Adds a session as `detach` leaves one, for turns to come into it, and returns its key. */
+  function insertDetached({ id, createdAt, updatedAt }: Session): number {
+    return insertDetachedRow.run(id, createdAt, updatedAt).lastInsertRowid;
+  }
+
+  /** Gives a session that was added so to its owner, with all that it is found by. */
+  function attach(sequence: number, session: Session, head: number | null): void {
+    const served = servedColumns(session.servedBy);
+    attachRow.run(session.owner, head, settingsJson(session), expiresAt(session), ...served, sequence);
+    insertMetadata(sequence, session);
   }
 
   function insertMetadata(sequence: number, session: Session): void {

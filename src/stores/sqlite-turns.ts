@@ -26,6 +26,26 @@ export interface ParentTurn extends PathEnd {
   nextJump: number | null;
 }
 
+/** A turn that is over, as another store has kept it: its items and its record are JSON. */
+export interface RestoredTurn {
+  id: string;
+  parentId: string | null;
+  status: TurnStatus;
+  joins: boolean;
+  /** Of input and output. */
+  places: number;
+  createdAt: number;
+  completedAt: number;
+  input: readonly RestoredItem[];
+  output: readonly RestoredItem[];
+  record: string;
+}
+export interface RestoredItem {
+  id: string;
+  placed: boolean;
+  json: string;
+}
+
 /** An outcome, or a whole turn that has one. */
 type Ended = Omit<TurnOutcome, 'status'> & { status: TurnStatus };
 
@@ -87,7 +107,20 @@ export function createSqliteTurns(database: Database) {
      WHERE s.id = ? AND t.id = ? AND r.turn = ?`,
   );
 
-  return { runningId, withSequence, withId, begin, withdraw, held, finish, append, get, list, failRunning };
+  return {
+    runningId,
+    withSequence,
+    withId,
+    begin,
+    withdraw,
+    held,
+    finish,
+    append,
+    restore,
+    get,
+    list,
+    failRunning,
+  };
 
   function runningId(session: number): string | undefined {
     return findRunning.get(session)?.[0];
@@ -153,6 +186,22 @@ export function createSqliteTurns(database: Database) {
     return follows?.sequence ?? null;
   }
 
+  /** Adds a turn that has found its place in the tree before; its parent must be there. */
+  function restore(session: number, turn: RestoredTurn): void {
+    const { id, parentId, status, joins, places, createdAt, completedAt, record } = turn;
+    const follows = withId(session, parentId);
+    if (follows === undefined)
+      throw new Error(`There is no turn ${parentId} before ${id}, which follows it.`);
+    const sequence = insertRow(session, follows, { id, places, createdAt });
+    finishTurn.run(status, joins ? 1 : 0, 0, completedAt, record, sequence);
+    for (const [items, output] of [
+      [turn.input, 0],
+      [turn.output, 1],
+    ] as const) {
+      for (const item of items) insertItem.run(sequence, output, item.placed ? 1 : 0, item.id, item.json);
+    }
+  }
+
   function get(session: number, sessionId: string, turnId: string): Turn | null {
     const row = findTurn.get(turnId, session);
     return row === undefined ? null : toTurn(sessionId, row, itemsOfTurn.all(row[0]));
@@ -183,18 +232,27 @@ export function createSqliteTurns(database: Database) {
     follows: ParentTurn | null,
     { id, input, createdAt }: Pick<Turn, 'id' | 'input' | 'createdAt'>,
   ): number {
-    const { lastInsertRowid: sequence } = insertTurn.run(
-      id,
+    const sequence = insertRow(session, follows, { id, places: countPlaces(input), createdAt });
+    insertItems(sequence, input, 0);
+    return sequence;
+  }
+
+  /** @param turn with the places that it takes so far */
+  function insertRow(
+    session: number,
+    follows: ParentTurn | null,
+    turn: { id: string; places: number; createdAt: number },
+  ): number {
+    return insertTurn.run(
+      turn.id,
       session,
       follows?.sequence ?? null,
       follows?.nextJump ?? null,
       follows === null ? 1 : follows.depth + 1,
       follows?.places ?? 0,
-      countPlaces(input),
-      createdAt,
-    );
-    insertItems(sequence, input, 0);
-    return sequence;
+      turn.places,
+      turn.createdAt,
+    ).lastInsertRowid;
   }
 
   function complete(sequence: number, outcome: Ended): boolean {

@@ -1,7 +1,7 @@
 /**
  * The store on SQLite: a file, or memory for as long as the process lives. This file is the surface; tables
  * are in sqlite-schema.ts, statements in sqlite-sessions.ts, sqlite-turns.ts, sqlite-paths.ts, sqlite-keys.ts,
- * sqlite-sweep.ts and sqlite-admin.ts, and durability in sqlite-group-commit.ts and sqlite-log.ts. The database is
+ * sqlite-sweep.ts, sqlite-admin.ts, sqlite-dump.ts and sqlite-restore.ts, and durability in sqlite-group-commit.ts and sqlite-log.ts. The database is
  * read and written on the event loop, in microseconds; the disk is waited for elsewhere.
  */
 
@@ -9,13 +9,17 @@ import type { RequestKey } from '../conversation/request-key.ts';
 import { isExpired, type Session } from '../conversation/session.ts';
 import { servedBy, type Turn } from '../conversation/turn.ts';
 import type { OpenedStore } from './admin-store.ts';
+import { dumpFrom } from './portable-dump.ts';
+import { restoreInto } from './portable-restore.ts';
 import { createSqliteAdmin } from './sqlite-admin.ts';
 import { type Database, openDatabase } from './sqlite-database.ts';
+import { createSqliteDump } from './sqlite-dump.ts';
 import { openDatabaseFile } from './sqlite-file.ts';
 import { createGroupCommit, type GroupCommit } from './sqlite-group-commit.ts';
 import { createSqliteKeys } from './sqlite-keys.ts';
 import { openWriteAheadLog } from './sqlite-log.ts';
 import { createSqlitePaths } from './sqlite-paths.ts';
+import { createSqliteRestore } from './sqlite-restore.ts';
 import { type SessionRow, toSession } from './sqlite-rows.ts';
 import { migrate, SCHEMA_VERSION } from './sqlite-schema.ts';
 import { createSqliteSessions } from './sqlite-sessions.ts';
@@ -59,6 +63,8 @@ export function createSqliteStore(
   const paths = createSqlitePaths(database);
   const keys = createSqliteKeys(database);
   const { sweep } = createSqliteSweep(database, sessions.detach);
+  const admin = createSqliteAdmin(database, commits, sessions.remove);
+  const dump = createSqliteDump(database, commits);
 
   return {
     isShared: false,
@@ -98,7 +104,16 @@ export function createSqliteStore(
       return { sessions: count, more };
     },
     ping: () => commits.write(probe),
-    admin: createSqliteAdmin(database, commits, sessions.remove),
+    admin,
+    portable: {
+      countSessions: dump.countSessions,
+      dump: (moment) => dumpFrom(dump, admin, moment),
+      restore: async (records) =>
+        restoreInto(
+          await commits.read(() => createSqliteRestore(database, commits, { sessions, turns, admin })),
+          records,
+        ),
+    },
     async close() {
       await commits.close();
       await release();

@@ -94,19 +94,26 @@ const step = fc.oneof(
 );
 type Step = typeof step extends fc.Arbitrary<infer Value> ? Value : never;
 
+export const histories: fc.Arbitrary<Step[]> = fc.array(step, { minLength: 1, maxLength: 60 });
+
 export function describeModel(open: OpenStore): void {
   test('any history gives what a model of it gives', async (context) => {
     await using store = await opened(open, context);
-    const histories = fc.array(step, { minLength: 1, maxLength: 60 });
     await fc.assert(
       fc.asyncProperty(histories, async (history) => {
-        const model: ModelSession[] = [];
-        for (const one of [{ kind: 'create' as const }, ...history]) await play(store, model, one);
-        for (const { session } of model) await store.deleteSession(OWNER, session.id);
+        const sessionIds = await playHistory(store, history);
+        for (const sessionId of sessionIds) await store.deleteSession(OWNER, sessionId);
       }),
       { numRuns: 60 },
     );
   });
+}
+
+/** Returns the ids of the sessions that are there at its end, all of them `OWNER`'s. */
+export async function playHistory(store: Store, history: readonly Step[]): Promise<string[]> {
+  const model: ModelSession[] = [];
+  for (const one of [{ kind: 'create' as const }, ...history]) await play(store, model, one);
+  return model.map(({ session }) => session.id);
 }
 
 async function play(store: Store, model: ModelSession[], step: Step): Promise<void> {

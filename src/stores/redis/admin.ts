@@ -149,7 +149,7 @@ export function createRedisAdmin(
 }
 
 /** Named one by one: a caller's object may hold more. */
-function clientRecord({ id, name, limits, updatedAt }: ClientRecord): ClientRecord {
+export function clientRecord({ id, name, limits, updatedAt }: ClientRecord): ClientRecord {
   const { rps, burst, concurrentTurns, tokensPerMinute, tokensPerDay } = limits;
   return { id, name, limits: { rps, burst, concurrentTurns, tokensPerMinute, tokensPerDay }, updatedAt };
 }
@@ -160,7 +160,7 @@ function toClient([record, createdAt]: [record: string, createdAt: string]): Cli
 }
 
 /** As SAVE_KEYS takes them: six for each key. */
-function keyParameters(key: ApiKey): (string | number)[] {
+export function keyParameters(key: ApiKey): (string | number)[] {
   const { id, clientId, prefix, hash, note, createdAt, expiresAt, revokedAt, lastUsedAt } = key;
   const record: KeyRecord = { id, clientId, prefix, hash, createdAt };
   const change: KeyChange = { note, expiresAt };

@@ -7,6 +7,7 @@ import type { Item } from '../../conversation/item.ts';
 import { expiresAt, type Session, type SessionSettings } from '../../conversation/session.ts';
 import type { ServedBy, Turn, TurnStatus } from '../../conversation/turn.ts';
 import type { TurnSummary } from '../../conversation/turn-summary.ts';
+import type { StoredTurn } from '../portable-dump.ts';
 import type { PathTurn } from '../store.ts';
 import { parseRecord, parseSettings, settingsJson, summaryOf } from '../stored-json.ts';
 
@@ -107,6 +108,32 @@ export function toTurn(sessionId: string, values: TurnValues): Turn {
     createdAt,
     completedAt: end?.completedAt ?? null,
   };
+}
+
+/** The turn as it lies there. */
+export function toStoredTurn(sessionId: string, values: TurnValues): StoredTurn {
+  const [place, endText, input, output, record] = values;
+  const { id, parentId, createdAt } = parsePlace(place);
+  const end = endText === null ? null : parseEnd(endText);
+  // A turn that nobody finished has an end, and no output.
+  const outputText = end === null ? null : (output ?? '[]');
+  const [status, completedAt] = [end?.status ?? 'in_progress', end?.completedAt ?? null];
+  return {
+    id,
+    sessionId,
+    parentId,
+    status,
+    createdAt,
+    completedAt,
+    input,
+    output: outputText,
+    record,
+  } as const;
+}
+
+/** The id of the turn whose place this is. */
+export function turnIdOf(place: string): string {
+  return parsePlace(place).id;
 }
 
 /** What operators see of a turn: its place, its end and its record. */

@@ -45,7 +45,7 @@ export function createRedisSessions(
   keyspace: Keyspace,
   listing: ReturnType<typeof createRedisListing>,
 ) {
-  return { create, update, remove, discard };
+  return { create, update, remove, discard, stage, addStaged };
 
   /**
    * With a key, three slots are written to. First the session, which nobody can know of yet, and which says under which
@@ -124,22 +124,37 @@ export function createRedisSessions(
 
   /** Adds the session with its turns and returns its revision. It is not listed yet. */
   async function add(session: Session, turns: readonly Turn[], claim: string | null): Promise<string> {
+    if (turns.length > 0) {
+      const bucket = keyspace.bucketOf(session.id);
+      await stage(session.id);
+      await addTurns(session.id, sessionKeys(bucket, session.id), bucket.turnIds, turns);
+    }
+    return addAlone(session, turns.length, claim);
+  }
+
+  /** Makes ready for the turns of a session that is still to be added. */
+  async function stage(sessionId: string): Promise<void> {
+    const bucket = keyspace.bucketOf(sessionId);
+    const { session, turns, items } = sessionKeys(bucket, sessionId);
+    const keys = [session, turns, items, bucket.unlisted, bucket.removed];
+    await connection.run(STAGE_SESSION, keys, [sessionId, bucket.base]);
+  }
+
+  /** Adds a session whose turns are there, and lists it. */
+  async function addStaged(session: Session, turnCount: number): Promise<void> {
+    const revision = await addAlone(session, turnCount, null);
+    await listing.list({ owner: session.owner, sessionId: session.id, session, revision });
+  }
+
+  function addAlone(session: Session, turnCount: number, claim: string | null): Promise<string> {
     const bucket = keyspace.bucketOf(session.id);
     const keys = sessionKeys(bucket, session.id);
-    if (turns.length > 0) {
-      await connection.run(
-        STAGE_SESSION,
-        [keys.session, keys.turns, keys.items, bucket.unlisted, bucket.removed],
-        [session.id, bucket.base],
-      );
-      await addTurns(session.id, keys, bucket.turnIds, turns);
-    }
     return connection.run<string>(
       ADD_SESSION,
       [keys.session, keys.turns, bucket.expiry, bucket.idle, bucket.unlisted, bucket.gone, bucket.sessionIds],
       [
         session.id,
-        turns.length,
+        turnCount,
         session.updatedAt,
         expiryScore(session),
         ...sessionFields(session),

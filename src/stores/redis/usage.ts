@@ -14,6 +14,8 @@ import type { Keyspace } from './keyspace.ts';
 
 /** Totals that are read at once. */
 const AT_ONCE = 1000;
+/** Keys of the server that are looked at in one step: a millisecond or so. */
+const SCANNED_AT_ONCE = 1000;
 
 /**
  * Parameters after the first: three for each total, its day, its place and its numbers. Of numbers that are there the
@@ -51,7 +53,7 @@ return found
 `);
 
 export function createRedisUsage(connection: RedisConnection, { admin: base }: Keyspace) {
-  return { save, read };
+  return { save, read, all };
 
   async function save(totals: readonly UsageTotal[]): Promise<void> {
     if (totals.length === 0) return;
@@ -74,6 +76,32 @@ export function createRedisUsage(connection: RedisConnection, { admin: base }: K
       }
     }
     return sums.page();
+  }
+
+  /** Everything, day by day. */
+  async function* all(): AsyncGenerator<UsageTotal> {
+    for (const day of await days()) {
+      for await (const [place, numbers] of totalsOf(day)) {
+        const [owner, provider, model, writer] = JSON.parse(place) as [string, string, string, string];
+        yield { day, owner, provider, model, writer, ...toCount(numbers) };
+      }
+    }
+  }
+
+  /**
+   * The days that have totals. No list of them is kept, for nobody else asks: the server's keys are looked through, on
+   * a cluster those of the server that has this slot.
+   */
+  async function days(): Promise<string[]> {
+    const pattern = `${base.replaceAll(/[*?[\]\\]/g, '\\$&')}usage:????-??-??`;
+    const found = new Set<string>();
+    for (let cursor = '0'; ; ) {
+      const command = ['SCAN', cursor, 'MATCH', pattern, 'COUNT', SCANNED_AT_ONCE];
+      const [next, keys] = await connection.send<[string, string[]]>(`${base}usage`, command);
+      for (const key of keys) found.add(key.slice(`${base}usage:`.length));
+      if (next === '0') return [...found].sort();
+      cursor = next;
+    }
   }
 
   async function* totalsOf(day: string): AsyncGenerator<[place: string, numbers: string]> {
