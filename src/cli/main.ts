@@ -4,6 +4,8 @@
 import { parseArgs } from 'node:util';
 import { version } from '../main.ts';
 import { EXIT_USAGE } from './exit-codes.ts';
+import { exportStore } from './export.ts';
+import { importStore } from './import.ts';
 import { keys } from './keys.ts';
 import { serve } from './serve.ts';
 
@@ -12,15 +14,25 @@ const USAGE = `parley ${version}: a self-hosted server that holds conversations 
 usage:
   parley [serve]      start the server
   parley keys ...     make, list, rotate and revoke API keys; see parley keys --help
+  parley export ...   everything in the store as lines of JSON; see parley export --help
+  parley import ...   what was exported, into any other store; see parley import --help
   parley --version
   parley --help
 
 Settings come from the environment, a .env file and the YAML file named by APP_CONFIG_FILE; the README lists them.
 `;
 
+/** Those that have options of their own. */
+const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<void>>> = {
+  keys,
+  export: exportStore,
+  import: importStore,
+};
+
 function main(args: readonly string[]): Promise<void> | void {
-  // Has options of its own.
-  if (args[0] === 'keys') return keys(args.slice(1));
+  const [first = '', ...others] = args;
+  const command = Object.hasOwn(COMMANDS, first) ? COMMANDS[first] : undefined;
+  if (command !== undefined) return command(others);
   const { values, positionals, problem } = read(args);
   if (problem !== null) {
     process.stderr.write(`parley: ${problem}\n\n${USAGE}`);
@@ -30,8 +42,8 @@ function main(args: readonly string[]): Promise<void> | void {
   } else if (values.version) {
     process.stdout.write(`${version}\n`);
   } else {
-    const [command = 'serve', ...rest] = positionals;
-    if (command === 'serve' && rest.length === 0) return serve();
+    const [name = 'serve', ...rest] = positionals;
+    if (name === 'serve' && rest.length === 0) return serve();
     process.stderr.write(`parley: there is no command "${positionals.join(' ')}"\n\n${USAGE}`);
     process.exitCode = EXIT_USAGE;
   }

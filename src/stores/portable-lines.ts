@@ -20,7 +20,7 @@ export interface ExportHead {
 }
 
 /** An export that is not whole, or none at all. */
-class ExportFormatError extends Error {
+export class ExportFormatError extends Error {
   override readonly name = 'ExportFormatError';
 
   constructor(line: number, problem: string) {
