@@ -30,6 +30,10 @@ const engines: readonly { name: string; skip: string | false; open: OpenPortable
 
 for (const { name, skip, open } of engines) describe(name, { skip }, () => describePortable(name, open));
 
+describe('PostgreSQL with the locale en-US', { skip: skipWithoutPostgres }, () =>
+  describePortable('it', () => openPostgresStore(postgres.location('', 'english'), PATIENT)),
+);
+
 for (const source of engines) {
   for (const target of engines) {
     describe(`into ${target.name}`, { skip: source.skip || target.skip }, () =>

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { findPgBouncer, startPgBouncer } from '../../test/pgbouncer.ts';
+import { describePortable } from './portable-store.contract.ts';
 import { openPostgresStore } from './postgres.ts';
 import { PATIENT, skip, testPostgres } from './postgres-samples.contract.ts';
 import { describeStore } from './store.contract.ts';
@@ -27,6 +28,7 @@ if (program === undefined || skip !== false) {
   };
   const open = () => openPostgresStore(through(postgres.location()), PATIENT);
   describeStore('PostgreSQL behind PgBouncer', open);
+  describePortable('PostgreSQL behind PgBouncer', open);
   describeSharedStore('PostgreSQL behind PgBouncer', async () => {
     const location = through(postgres.location());
     return [await openPostgresStore(location, PATIENT), await openPostgresStore(location, PATIENT)];

@@ -8,6 +8,7 @@ import { skipWithoutRedis } from '../../test/redis-server.ts';
 import type { Session } from '../conversation/session.ts';
 import { AppError } from '../errors.ts';
 import { describeAdminStore } from './admin-store.contract.ts';
+import { describeMove, describePortable } from './portable-store.contract.ts';
 import { openRedisStore } from './redis.ts';
 import { describeStore } from './store.contract.ts';
 import { describeSharedStore } from './store-leases.contract.ts';
@@ -21,6 +22,8 @@ describe('Redis Cluster', { skip: skipWithoutRedis }, () => {
   const open = async () => openRedisStore((await cluster()).url());
   describeStore('Redis Cluster', open);
   describeAdminStore('Redis Cluster', open);
+  describePortable('Redis Cluster', open);
+  describeMove('Redis Cluster', open, open);
   describeSharedStore('Redis Cluster', async () => {
     const url = (await cluster()).url();
     return [await openRedisStore(url), await openRedisStore(url)];

@@ -26,6 +26,8 @@ type Step = () => void;
 
 /** Records after which a transaction is large enough to be worth its sync. */
 const AT_ONCE = 1000;
+/** UTF-16 units of turns that count as one more record. */
+const TEXT_OF_RECORD = 2000;
 
 /** A target for one restore. */
 export function createSqliteRestore(
@@ -45,7 +47,7 @@ export function createSqliteRestore(
   );
   const addRecord = createKeptStatements(database);
   let held: Step[] = [];
-  let heldRecords = 0;
+  let heldWeight = 0;
   /** The session that was begun, once its step has run. */
   let current = 0;
 
@@ -57,7 +59,12 @@ export function createSqliteRestore(
     beginSession,
     addTurns: (added) => {
       const rows = added.map(turnRow);
-      return hold(rows.length, () => rows.forEach((row) => turns.restore(current, row)));
+      const text = added.reduce(
+        (sum, { input, output, record }) => sum + input.length + output.length + record.length,
+        0,
+      );
+      const weight = rows.length + text / TEXT_OF_RECORD;
+      return hold(weight, () => rows.forEach((row) => turns.restore(current, row)));
     },
     addTurnKeys: (keys) => hold(keys.length, () => keys.forEach(addTurnKey)),
     endSession: (session) => hold(1, () => sessions.attach(current, session, headOf(session))),
@@ -92,16 +99,16 @@ export function createSqliteRestore(
     return turns.withId(current, headTurnId)?.sequence ?? null;
   }
 
-  async function hold(records: number, step: Step): Promise<void> {
+  async function hold(weight: number, step: Step): Promise<void> {
     held.push(step);
-    heldRecords += records;
-    if (heldRecords >= AT_ONCE) await write();
+    heldWeight += weight;
+    if (heldWeight >= AT_ONCE) await write();
   }
 
   async function write(): Promise<void> {
     const [steps, before] = [held, current];
     held = [];
-    heldRecords = 0;
+    heldWeight = 0;
     await commits.write(() => {
       // It may run again, when another connection's lock was in the way.
       current = before;
