@@ -71,12 +71,16 @@ export async function openPostgresRestore(
     if (found !== undefined && found.owner !== '') return false;
     // One that was deleted, and that no sweep has removed yet.
     if (found !== undefined) await remove(found.sequence);
-    const [next = { sequence: 0 }] = await run<{ sequence: number }>(
-      `SELECT nextval('${schema}.sessions_sequence_seq') AS sequence`,
-    );
-    ({ sequence } = next);
+    sequence = await nextSequence();
     tree = createTurnTree();
     return true;
+  }
+
+  /** Taken from the sessions' own numbers, so that nobody else gets it. */
+  async function nextSequence(): Promise<number> {
+    const [row] = await run<{ next: number }>(`SELECT nextval('${schema}.sessions_sequence_seq') AS next`);
+    if (row === undefined) throw new Error('A sequence has given no number.');
+    return row.next;
   }
 
   async function addTurns(turns: readonly PortableTurn[]): Promise<void> {
