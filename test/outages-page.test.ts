@@ -14,7 +14,7 @@ for (const engine of ['SQLite', 'Redis', 'PostgreSQL']) {
     it('each have a test in their row', () => {
       assert.ok(named.length > 0);
       const tests = new Set([
-        ...titlesIn(`src/stores/${prefix}*.test.ts`),
+        ...titlesIn(`src/stores/${prefix}{,/*}.test.ts`),
         ...titlesIn(`test/acceptance/${prefix}-outages.test.ts`),
       ]);
       assert.deepEqual(

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { relative } from 'node:path';
 import { test } from 'node:test';
 import { openStore } from './open-store.ts';
-import { temporaryDatabase } from './sqlite-samples.contract.ts';
+import { temporaryDatabase } from './sqlite/samples.contract.ts';
 import { createdSession, OWNER } from './store-samples.contract.ts';
 
 test('sqlite: opens a file, by an absolute or a relative path', async (context) => {

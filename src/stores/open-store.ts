@@ -9,7 +9,7 @@ const TIMEOUT_MILLISECONDS = 2000;
 
 /**
  * Opens the store at `sqlite:<path>` (relative to the working directory, or absolute), `memory:`, `redis://…` as
- * ../redis/location.ts says, or `postgres://…` as postgres-location.ts does. Rejects with an `Error` for the operator if
+ * ../redis/location.ts says, or `postgres://…` as postgres/location.ts does. Rejects with an `Error` for the operator if
  * there is no such kind of store, or if it cannot be opened. What only one of them needs is loaded with it.
  * @param timeoutMilliseconds after so long a call is cut, where there is an engine that may not answer
  */

@@ -3,11 +3,11 @@
 import { after, describe } from 'node:test';
 import { type RedisServer, skipWithoutRedis, startRedis } from '../../test/redis-server.ts';
 import { describeMove, describePortable, type OpenPortable } from './portable-store.contract.ts';
+import { PATIENT, skip as skipWithoutPostgres, testPostgres } from './postgres/samples.contract.ts';
 import { openPostgresStore } from './postgres.ts';
-import { PATIENT, skip as skipWithoutPostgres, testPostgres } from './postgres-samples.contract.ts';
 import { openRedisStore } from './redis.ts';
+import { temporaryDatabase } from './sqlite/samples.contract.ts';
 import { openMemoryStore, openSqliteStore } from './sqlite.ts';
-import { temporaryDatabase } from './sqlite-samples.contract.ts';
 
 let redis: Promise<RedisServer> | null = null;
 after(async () => (await redis)?.stop());

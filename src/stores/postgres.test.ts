@@ -5,8 +5,8 @@
 
 import { describe } from 'node:test';
 import { describeAdminStore } from './admin-store.contract.ts';
+import { PATIENT, skip, testPostgres } from './postgres/samples.contract.ts';
 import { openPostgresStore } from './postgres.ts';
-import { PATIENT, skip, testPostgres } from './postgres-samples.contract.ts';
 import { describeStore } from './store.contract.ts';
 import { describeSharedStore } from './store-leases.contract.ts';
 

@@ -1,21 +1,21 @@
 /**
- * The store on PostgreSQL, which other servers may use at the same time. This file is the surface; calls are in
- * postgres-sessions.ts, postgres-turns.ts and postgres-admin.ts, moving in postgres-dump.ts and postgres-restore.ts, connections and deadlines in postgres-connections.ts,
- * and what runs in the database in the files that postgres-schema.ts names.
+ * The store on PostgreSQL, which other servers may use at the same time. This file is the surface. In postgres/, calls are
+ * in sessions.ts, turns.ts and admin.ts, moving in dump.ts and restore.ts, connections and deadlines in connections.ts,
+ * and what runs in the database in the files that schema.ts names.
  */
 
 import { Client } from 'pg';
 import type { OpenedStore } from './admin-store.ts';
 import { dumpFrom } from './portable-dump.ts';
 import { restoreInto } from './portable-restore.ts';
-import { createPostgresAdmin } from './postgres-admin.ts';
-import { clientConfig, openConnections, type Statement } from './postgres-connections.ts';
-import { createPostgresDump } from './postgres-dump.ts';
-import { parsePostgresLocation } from './postgres-location.ts';
-import { openPostgresRestore } from './postgres-restore.ts';
-import { migrate } from './postgres-schema.ts';
-import { createPostgresSessions } from './postgres-sessions.ts';
-import { createPostgresTurns } from './postgres-turns.ts';
+import { createPostgresAdmin } from './postgres/admin.ts';
+import { clientConfig, openConnections, type Statement } from './postgres/connections.ts';
+import { createPostgresDump } from './postgres/dump.ts';
+import { parsePostgresLocation } from './postgres/location.ts';
+import { openPostgresRestore } from './postgres/restore.ts';
+import { migrate } from './postgres/schema.ts';
+import { createPostgresSessions } from './postgres/sessions.ts';
+import { createPostgresTurns } from './postgres/turns.ts';
 
 export interface PostgresOptions {
   /** After so long a call is cut, and rejects with `store_unavailable`. */
@@ -24,7 +24,7 @@ export interface PostgresOptions {
 
 /**
  * Opens the store at `postgres://user:password@host:port/database`, whose tables are made or brought up to date; see
- * postgres-location.ts for what else the URL may say. Rejects with an `Error` for the operator if the database cannot
+ * postgres/location.ts for what else the URL may say. Rejects with an `Error` for the operator if the database cannot
  * be reached, is a newer Parley's, or the schema is somebody else's.
  */
 export async function openPostgresStore(

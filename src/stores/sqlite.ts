@@ -1,8 +1,8 @@
 /**
- * The store on SQLite: a file, or memory for as long as the process lives. This file is the surface; tables
- * are in sqlite-schema.ts, statements in sqlite-sessions.ts, sqlite-turns.ts, sqlite-paths.ts, sqlite-keys.ts,
- * sqlite-sweep.ts, sqlite-admin.ts, sqlite-dump.ts and sqlite-restore.ts, and durability in sqlite-group-commit.ts and sqlite-log.ts. The database is
- * read and written on the event loop, in microseconds; the disk is waited for elsewhere.
+ * The store on SQLite: a file, or memory for as long as the process lives. This file is the surface. In sqlite/, tables
+ * are in schema.ts, statements in sessions.ts, turns.ts, paths.ts, keys.ts, sweep.ts, admin.ts, dump.ts and restore.ts,
+ * and durability in group-commit.ts and log.ts. The database is read and written on the event loop, in microseconds; the
+ * disk is waited for elsewhere.
  */
 
 import type { RequestKey } from '../conversation/request-key.ts';
@@ -11,20 +11,20 @@ import { servedBy, type Turn } from '../conversation/turn.ts';
 import type { OpenedStore } from './admin-store.ts';
 import { dumpFrom } from './portable-dump.ts';
 import { restoreInto } from './portable-restore.ts';
-import { createSqliteAdmin } from './sqlite-admin.ts';
-import { type Database, openDatabase } from './sqlite-database.ts';
-import { createSqliteDump } from './sqlite-dump.ts';
-import { openDatabaseFile } from './sqlite-file.ts';
-import { createGroupCommit, type GroupCommit } from './sqlite-group-commit.ts';
-import { createSqliteKeys } from './sqlite-keys.ts';
-import { openWriteAheadLog } from './sqlite-log.ts';
-import { createSqlitePaths } from './sqlite-paths.ts';
-import { createSqliteRestore } from './sqlite-restore.ts';
-import { type SessionRow, toSession } from './sqlite-rows.ts';
-import { migrate, SCHEMA_VERSION } from './sqlite-schema.ts';
-import { createSqliteSessions } from './sqlite-sessions.ts';
-import { createSqliteSweep } from './sqlite-sweep.ts';
-import { createSqliteTurns } from './sqlite-turns.ts';
+import { createSqliteAdmin } from './sqlite/admin.ts';
+import { type Database, openDatabase } from './sqlite/database.ts';
+import { createSqliteDump } from './sqlite/dump.ts';
+import { openDatabaseFile } from './sqlite/file.ts';
+import { createGroupCommit, type GroupCommit } from './sqlite/group-commit.ts';
+import { createSqliteKeys } from './sqlite/keys.ts';
+import { openWriteAheadLog } from './sqlite/log.ts';
+import { createSqlitePaths } from './sqlite/paths.ts';
+import { createSqliteRestore } from './sqlite/restore.ts';
+import { type SessionRow, toSession } from './sqlite/rows.ts';
+import { migrate, SCHEMA_VERSION } from './sqlite/schema.ts';
+import { createSqliteSessions } from './sqlite/sessions.ts';
+import { createSqliteSweep } from './sqlite/sweep.ts';
+import { createSqliteTurns } from './sqlite/turns.ts';
 import type { BeginOutcome, CreateOutcome, PathQuery, SessionPath, TurnBegin, TurnCommit } from './store.ts';
 import type { StoreLog } from './store-log.ts';
 

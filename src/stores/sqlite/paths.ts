@@ -1,0 +1,156 @@
+/**
+ * Paths: a turn and its ancestors. Every path is read from its newest turn back, and only as far as asked. A
+ * distant ancestor is reached over `jump` pointers, so that no read walks the whole of a long conversation.
+ */
+
+import type { PageRequest } from '../../conversation/page.ts';
+import type { Session } from '../../conversation/session.ts';
+import { AppError } from '../../errors.ts';
+import type { PathTurn, PlacedItem, Reach } from '../store.ts';
+import type { Database } from './database.ts';
+import { parseItem } from './rows.ts';
+
+/** Where a path begins to be read: its newest turn. */
+export interface PathEnd {
+  sequence: number;
+  /** Places on the path up to and with this turn. */
+  places: number;
+}
+
+type PathRow = [
+  turn: number,
+  id: string,
+  placesBefore: number,
+  createdAt: number,
+  completedAt: number,
+  output: 0 | 1 | null,
+  json: string | null,
+];
+type PlacedRow = [turnId: string, output: 0 | 1, createdAt: number, completedAt: number, json: string];
+
+/**
+ * Parameters: ?1 the newest turn, ?2 the number of places of which the path may stop short: the walk ends
+ * with the first turn that has no more than that many before it.
+ */
+const PATH = `WITH RECURSIVE path (turn, parent, id, places_before, created_at, completed_at) AS (
+    SELECT sequence, parent, id, places_before, created_at, completed_at FROM turns WHERE sequence = ?1
+    UNION ALL
+    SELECT t.sequence, t.parent, t.id, t.places_before, t.created_at, t.completed_at
+    FROM path CROSS JOIN turns t ON t.sequence = path.parent WHERE path.places_before > ?2
+  )`;
+
+/** The left join keeps the order of the walk, and turns without items. */
+const PATH_ITEMS = `${PATH}
+  SELECT path.turn, path.id, path.places_before, path.created_at, path.completed_at, i.output, i.json
+  FROM path LEFT JOIN items i ON i.turn = path.turn`;
+
+/** Further parameters: ?3 the item's sequence number to go on from, ?4 the limit. */
+const placedItems = (comparison: '>' | '<', order: 'asc' | 'desc') => `${PATH}
+  SELECT path.id, i.output, path.created_at, path.completed_at, i.json
+  FROM path CROSS JOIN items i ON i.turn = path.turn
+  WHERE i.placed = 1 AND i.sequence ${comparison} ?3 ORDER BY i.sequence ${order} LIMIT ?4`;
+
+/** ?1 a turn, ?2 a sequence number: the newest turn of the path that is not above it. */
+const ANCESTOR_BY_SEQUENCE = `WITH RECURSIVE climb (turn, parent, jump) AS (
+    SELECT sequence, parent, jump FROM turns WHERE sequence = ?1
+    UNION ALL
+    SELECT t.sequence, t.parent, t.jump FROM climb CROSS JOIN turns t
+      ON t.sequence = CASE WHEN climb.jump >= ?2 THEN climb.jump ELSE climb.parent END
+    WHERE climb.turn > ?2
+  )
+  SELECT turn FROM climb WHERE turn <= ?2`;
+
+/** ?1 a turn, ?2 a place: the newest turn of the path with no more than so many places before it. */
+const ANCESTOR_BY_PLACE = `WITH RECURSIVE climb (turn, parent, jump, places_before, places) AS (
+    SELECT sequence, parent, jump, places_before, places FROM turns WHERE sequence = ?1
+    UNION ALL
+    SELECT t.sequence, t.parent, t.jump, t.places_before, t.places FROM climb CROSS JOIN turns t
+      ON t.sequence = CASE
+        WHEN (SELECT j.places_before FROM turns j WHERE j.sequence = climb.jump) > ?2 THEN climb.jump
+        ELSE climb.parent
+      END
+    WHERE climb.places_before > ?2
+  )
+  SELECT turn, places_before + places FROM climb WHERE places_before <= ?2`;
+
+export function createSqlitePaths(database: Database) {
+  const pathItems = database.prepare<PathRow>(PATH_ITEMS);
+  const oldestPlaced = database.prepare<PlacedRow>(placedItems('>', 'asc'));
+  const newestPlaced = database.prepare<PlacedRow>(placedItems('<', 'desc'));
+  const ancestorBySequence = database.prepare<[turn: number]>(ANCESTOR_BY_SEQUENCE);
+  const ancestorByPlace = database.prepare<[turn: number, places: number]>(ANCESTOR_BY_PLACE);
+  const findPlaced = database.prepare<[sequence: number, turn: number, placesBefore: number, places: number]>(
+    `SELECT i.sequence, t.sequence, t.places_before, t.places FROM items i JOIN turns t ON t.sequence = i.turn
+     WHERE i.id = ? AND t.session = ? AND i.placed = 1`,
+  );
+
+  return { read, pageOfItems };
+
+  /** The end of the path, newest turn first, as `Reach` says. */
+  function read(end: PathEnd | null, reach: Reach, session: Session): PathTurn[] {
+    const wanted = (reach.places ?? session.memoryLimit ?? reach.defaultPlaces) - reach.taken;
+    const path: PathTurn[] = [];
+    if (end === null || wanted <= 0) return path;
+    let current: PathTurn | undefined;
+    let currentTurn: number | undefined;
+    for (const row of pathItems.all(end.sequence, end.places - wanted)) {
+      const [turn, id, placesBefore, createdAt, completedAt, output, json] = row;
+      if (current === undefined || turn !== currentTurn) {
+        current = { id, placesBefore, input: [], output: [], createdAt, completedAt };
+        currentTurn = turn;
+        path.push(current);
+      }
+      if (json !== null) (output ? current.output : current.input).push(parseItem(json));
+    }
+    return path;
+  }
+
+  /** A page of the items with a place, and whether there are more. */
+  function pageOfItems(
+    session: number,
+    head: PathEnd | null,
+    page: PageRequest,
+  ): { data: PlacedItem[]; hasMore: boolean } {
+    const after = page.after === null ? null : findOnPath(session, head, page.after);
+    if (head === null) return { data: [], hasMore: false };
+    // One item more tells whether there is another page.
+    const wanted = page.limit + 1;
+    const rows = page.order === 'asc' ? ascending(head, after, wanted) : descending(head, after, wanted);
+    return { data: rows.slice(0, page.limit).map(toPlacedItem), hasMore: rows.length > page.limit };
+  }
+
+  function ascending(head: PathEnd, after: Cursor | null, wanted: number): PlacedRow[] {
+    const from = after?.end.places ?? 0;
+    const newest = ancestorByPlace.get(head.sequence, from + wanted - 1);
+    if (newest === undefined) return [];
+    return oldestPlaced.all(newest[0], after?.placesBefore ?? 0, after?.item ?? 0, wanted);
+  }
+
+  function descending(head: PathEnd, after: Cursor | null, wanted: number): PlacedRow[] {
+    const newest = after?.end ?? head;
+    // The cursor's own turn may have given all of its items already.
+    const floor = (after?.placesBefore ?? head.places) - wanted;
+    return newestPlaced.all(newest.sequence, floor, after?.item ?? Number.MAX_SAFE_INTEGER, wanted);
+  }
+
+  /** The cursor's item; a fork has items of the same ids, and a branch is not on the path. */
+  function findOnPath(session: number, head: PathEnd | null, itemId: string): Cursor {
+    for (const [item, sequence, placesBefore, places] of findPlaced.all(itemId, session)) {
+      if (head === null || ancestorBySequence.get(head.sequence, sequence)?.[0] !== sequence) continue;
+      return { item, placesBefore, end: { sequence, places: placesBefore + places } };
+    }
+    throw new AppError('invalid_cursor');
+  }
+}
+
+interface Cursor {
+  /** The item's sequence number. */
+  item: number;
+  placesBefore: number;
+  /** Its turn. */
+  end: PathEnd;
+}
+
+function toPlacedItem([turnId, output, createdAt, completedAt, json]: PlacedRow): PlacedItem {
+  return { item: parseItem(json), turnId, createdAt: output ? completedAt : createdAt };
+}
