@@ -42,9 +42,6 @@ interface Outage {
 
 const PAUSE_MILLISECONDS = 500;
 
-/** In seconds: what clients are told who are refused. An outage has no end that anybody knows. */
-const RETRY_AFTER = 1;
-
 /**
  * After this time without an outage the next one begins with full buckets of its own. Sooner, those of the last one go
  * on, so that nobody gets a burst out of each of many short outages.
@@ -79,7 +76,7 @@ export function withOutage(options: OutageOptions): OutageLimits {
     return sharedOr(
       () => shared.limiter.take(buckets),
       () => {
-        if (ownLimiter === null) throw refusal();
+        if (ownLimiter === null) throw new AppError('store_unavailable');
         ownTakes.add(buckets);
         return ownLimiter.take(buckets);
       },
@@ -95,7 +92,7 @@ export function withOutage(options: OutageOptions): OutageLimits {
     return sharedOr(
       () => shared.slots.take(identity, most),
       () => {
-        if (own === null) throw refusal();
+        if (own === null) throw new AppError('store_unavailable');
         return own.slots.take(identity, most);
       },
     );
@@ -141,8 +138,4 @@ export function withOutage(options: OutageOptions): OutageLimits {
     lastEnd = performance.now();
     onEnd(lastEnd - current.since);
   }
-}
-
-function refusal(): AppError {
-  return new AppError('store_unavailable', { retry_after: RETRY_AFTER });
 }

@@ -20,8 +20,10 @@ describe('Redis out of service', { skip: skipWithoutRedis, timeout: 120_000 }, (
   before(async () => {
     redis = await startRedis(...PERSISTENT, ...QUICK);
     proxy = await startTcpProxy(redis.port);
+    // The way to the limits is another, which is not what is watched here.
+    const REDIS_URL = `redis://127.0.0.1:${redis.port}`;
     witness = await startWitness((settings) =>
-      startParley({ ...settings, DATABASE_URL: `redis://127.0.0.1:${proxy.port}` }),
+      startParley({ ...settings, REDIS_URL, DATABASE_URL: `redis://127.0.0.1:${proxy.port}` }),
     );
   });
   // One that fails does not take the others with it.

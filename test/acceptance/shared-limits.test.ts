@@ -5,7 +5,7 @@ import { after, before, describe, type TestContext, test } from 'node:test';
 import { startProviderDouble } from '../provider-double.ts';
 import { type RedisServer, skipWithoutRedis, startRedis } from '../redis-server.ts';
 import { call, newSession, send } from './client.ts';
-import { outputWith, type ParleyProcess, removeParley, startParley } from './parley-process.ts';
+import { type ParleyProcess, removeParley, startParley } from './parley-process.ts';
 import { createGate } from './parley-with-double.ts';
 
 describe('servers that share a Redis', { skip: skipWithoutRedis }, () => {
@@ -116,33 +116,6 @@ describe('servers that share a Redis', { skip: skipWithoutRedis }, () => {
     assert.equal(found?.[0], 429);
   });
 
-  test('limit for themselves while it is out, and together again afterwards', async (context) => {
-    const servers = await start(context, 2, { RATE_RPS: '0.001', RATE_BURST: '5' });
-    await redis.kill();
-    const statuses = await askAtOnce(servers, 10);
-    assert.equal(statuses.filter((status) => status === 200).length, 10, 'five of each');
-    assert.equal(statuses.filter((status) => status === 429).length, 10);
-    for (const server of servers) assert.equal(linesOf(server, /limits for itself/).length, 1);
-    await redis.start();
-    await Promise.all(servers.map((server) => outputWith(server, (text) => text.includes('are back'))));
-    const again = await askAtOnce(servers, 10);
-    assert.equal(again.filter((status) => status === 200).length, 5, 'of what Redis has');
-    for (const server of servers) assert.equal(linesOf(server, /are back/).length, 1);
-  });
-
-  test('refuse what is limited while it is out, where that is wanted', async (context) => {
-    const [server] = await start(context, 1, { RATE_LIMIT_ON_OUTAGE: 'deny' });
-    const { url } = server as ParleyProcess;
-    await redis.kill();
-    const { status, headers, body } = await call(url, 'GET', '/sessions');
-    assert.deepEqual([status, body.error.code], [503, 'store_unavailable']);
-    assert.equal(headers.get('retry-after'), '1');
-    assert.equal((await call(url, 'GET', '/health')).status, 200);
-    await redis.start();
-    await outputWith(server as ParleyProcess, (text) => text.includes('are back'));
-    assert.equal((await call(url, 'GET', '/sessions')).status, 200);
-  });
-
   test('find conversations and limits there where REDIS_URL alone is set', async (context) => {
     const parley = await startParley({ REDIS_URL: redis.url(), RATE_RPS: '0.001', RATE_BURST: '3' });
     context.after(() => removeParley(parley));
@@ -161,8 +134,4 @@ async function askAtOnce(servers: readonly ParleyProcess[], each: number): Promi
     Array.from({ length: each }, () => call(url, 'GET', '/sessions')),
   );
   return (await Promise.all(asks)).map(({ status }) => status);
-}
-
-function linesOf(server: ParleyProcess, text: RegExp): unknown[] {
-  return server.logLines().filter(({ msg }) => text.test(String(msg)));
 }
