@@ -13,6 +13,7 @@ import {
   TURN_COLUMNS,
   type TurnRow,
   toSession,
+  type UsageRow,
 } from './rows.ts';
 import { NOBODY } from './sessions.ts';
 
@@ -21,20 +22,7 @@ const AT_ONCE = 100;
 
 type TurnKeyRow = [key: string, fingerprint: string, turnId: string, expiresAt: number];
 type SessionKeyRow = [owner: string, key: string, fingerprint: string, sessionId: string, expiresAt: number];
-type UsageRow = [
-  day: string,
-  owner: string,
-  provider: string,
-  model: string,
-  writer: string,
-  turns: number,
-  attempts: number,
-  inputTokens: number,
-  outputTokens: number,
-  cachedTokens: number,
-  reasoningTokens: number,
-  cost: number,
-];
+type DailyUsageRow = [day: string, ...UsageRow];
 
 export function createSqliteDump(
   database: Database,
@@ -61,7 +49,7 @@ export function createSqliteDump(
      FROM session_keys k CROSS JOIN sessions s ON s.sequence = k.session
      WHERE (k.owner, k.key) > (?, ?) AND k.expires_at > ? ORDER BY k.owner, k.key LIMIT ?`,
   );
-  const usageAfter = database.prepare<UsageRow>(
+  const usageAfter = database.prepare<DailyUsageRow>(
     `SELECT day, owner, provider, model, writer, turns, attempts, input_tokens, output_tokens, cached_tokens,
        reasoning_tokens, cost FROM usage
      WHERE (day, owner, provider, model, writer) > (?, ?, ?, ?, ?)
@@ -114,7 +102,7 @@ export function createSqliteDump(
 
   async function* usage(): AsyncGenerator<UsageTotal> {
     const first = ['', '', '', '', ''] as const;
-    for await (const row of rows<UsageRow>((last) => {
+    for await (const row of rows<DailyUsageRow>((last) => {
       const [day, owner, provider, model, writer] = last ?? first;
       return usageAfter.all(day, owner, provider, model, writer, AT_ONCE);
     })) {

@@ -104,3 +104,18 @@ function splitItems(rows: readonly ItemRow[]): { input: Item[]; output: Item[] }
 export function parseItem(json: string): Item {
   return JSON.parse(json) as Item;
 }
+
+/** What a client has used in a day of one model, as one writer has counted it. */
+export type UsageRow = [
+  owner: string,
+  provider: string,
+  model: string,
+  writer: string,
+  turns: number,
+  attempts: number,
+  inputTokens: number,
+  outputTokens: number,
+  cachedTokens: number,
+  reasoningTokens: number,
+  cost: number,
+];

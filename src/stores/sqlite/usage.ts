@@ -8,20 +8,7 @@ import { createUsageSums } from '../../conversation/usage-sums.ts';
 import type { UsageQuery } from '../admin-store.ts';
 import type { Database } from './database.ts';
 import type { GroupCommit } from './group-commit.ts';
-
-type UsageRow = [
-  owner: string,
-  provider: string,
-  model: string,
-  writer: string,
-  turns: number,
-  attempts: number,
-  inputTokens: number,
-  outputTokens: number,
-  cachedTokens: number,
-  reasoningTokens: number,
-  cost: number,
-];
+import type { UsageRow } from './rows.ts';
 
 /** Rows that are read at once: a millisecond or two. */
 const AT_ONCE = 1000;
