@@ -4,7 +4,8 @@ import assert from 'node:assert/strict';
 import { after, before, describe, type TestContext, test } from 'node:test';
 import { type RedisServer, skipWithoutRedis, startRedis } from '../redis-server.ts';
 import { call } from './client.ts';
-import { outputWith, type ParleyProcess, removeParley, startParley } from './parley-process.ts';
+import { askAtOnce, startLimited } from './limited-servers.ts';
+import { outputWith, type ParleyProcess } from './parley-process.ts';
 
 describe('the Redis of the limits out of service', { skip: skipWithoutRedis }, () => {
   let redis: RedisServer;
@@ -12,14 +13,6 @@ describe('the Redis of the limits out of service', { skip: skipWithoutRedis }, (
     redis = await startRedis();
   });
   after(() => redis.stop());
-
-  /** So many servers, whose sessions are elsewhere. */
-  async function start(context: TestContext, count: number, env: Record<string, string>) {
-    const shared = { DATABASE_URL: 'memory:', REDIS_URL: redis.url(), ...env };
-    const servers = await Promise.all(Array.from({ length: count }, () => startParley(shared)));
-    context.after(() => Promise.all(servers.map(removeParley)));
-    return servers;
-  }
 
   /** Out of service; the end of it puts it back in any case, for the next test. */
   async function kill(context: TestContext) {
@@ -34,7 +27,7 @@ describe('the Redis of the limits out of service', { skip: skipWithoutRedis }, (
   }
 
   test('servers limit for themselves, and together again afterwards', async (context) => {
-    const servers = await start(context, 2, { RATE_RPS: '0.001', RATE_BURST: '5' });
+    const servers = await startLimited(context, redis, 2, { RATE_RPS: '0.001', RATE_BURST: '5' });
     const back = await kill(context);
     const statuses = await askAtOnce(servers, 10);
     assert.equal(statuses.filter((status) => status === 200).length, 10, 'five of each');
@@ -48,7 +41,9 @@ describe('the Redis of the limits out of service', { skip: skipWithoutRedis }, (
   });
 
   test('what is limited is refused, where that is wanted', async (context) => {
-    const [server] = (await start(context, 1, { RATE_LIMIT_ON_OUTAGE: 'deny' })) as [ParleyProcess];
+    const [server] = (await startLimited(context, redis, 1, { RATE_LIMIT_ON_OUTAGE: 'deny' })) as [
+      ParleyProcess,
+    ];
     const back = await kill(context);
     const { status, headers, body } = await call(server.url, 'GET', '/sessions');
     assert.deepEqual([status, body.error.code], [503, 'store_unavailable']);
@@ -63,13 +58,6 @@ describe('the Redis of the limits out of service', { skip: skipWithoutRedis }, (
 
 function untilBack(server: ParleyProcess): Promise<void> {
   return outputWith(server, (text) => text.includes('are back'));
-}
-
-async function askAtOnce(servers: readonly ParleyProcess[], each: number): Promise<number[]> {
-  const asks = servers.flatMap(({ url }) =>
-    Array.from({ length: each }, () => call(url, 'GET', '/sessions')),
-  );
-  return (await Promise.all(asks)).map(({ status }) => status);
 }
 
 function linesOf(server: ParleyProcess, text: RegExp): unknown[] {

@@ -1,10 +1,11 @@
 /** Limits by HTTP over several servers that share a Redis: what a client gets of all of them together. */
 
 import assert from 'node:assert/strict';
-import { after, before, describe, type TestContext, test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 import { startProviderDouble } from '../provider-double.ts';
 import { type RedisServer, skipWithoutRedis, startRedis } from '../redis-server.ts';
 import { call, newSession, send } from './client.ts';
+import { askAtOnce, startLimited } from './limited-servers.ts';
 import { type ParleyProcess, removeParley, startParley } from './parley-process.ts';
 import { createGate } from './parley-with-double.ts';
 
@@ -15,17 +16,9 @@ describe('servers that share a Redis', { skip: skipWithoutRedis }, () => {
   });
   after(() => redis.stop());
 
-  /** So many servers, each with sessions of its own: only the limits are shared. */
-  async function start(context: TestContext, count: number, env: Record<string, string>) {
-    const shared = { DATABASE_URL: 'memory:', REDIS_URL: redis.url(), ...env };
-    const servers = await Promise.all(Array.from({ length: count }, () => startParley(shared)));
-    context.after(() => Promise.all(servers.map(removeParley)));
-    return servers;
-  }
-
   test('let a client through as often as one would that is asked by all', async (context) => {
     // So slow that no token comes back meanwhile.
-    const servers = await start(context, 3, { RATE_RPS: '0.001', RATE_BURST: '50' });
+    const servers = await startLimited(context, redis, 3, { RATE_RPS: '0.001', RATE_BURST: '50' });
     const statuses = await askAtOnce(servers, 60);
     assert.equal(statuses.filter((status) => status === 200).length, 50);
     assert.equal(statuses.filter((status) => status === 429).length, 130);
@@ -36,7 +29,10 @@ describe('servers that share a Redis', { skip: skipWithoutRedis }, () => {
 
   test('let it through by the rate as well', async (context) => {
     const limits = { rps: 40, burst: 10 };
-    const servers = await start(context, 3, { RATE_RPS: `${limits.rps}`, RATE_BURST: `${limits.burst}` });
+    const servers = await startLimited(context, redis, 3, {
+      RATE_RPS: `${limits.rps}`,
+      RATE_BURST: `${limits.burst}`,
+    });
     const begun = performance.now();
     let first = 0;
     let last = 0;
@@ -60,7 +56,7 @@ describe('servers that share a Redis', { skip: skipWithoutRedis }, () => {
   test('hold what the turns of a client take together', async (context) => {
     const double = await startProviderDouble();
     context.after(() => double.close());
-    const servers = await start(context, 2, {
+    const servers = await startLimited(context, redis, 2, {
       OPENAI_BASE_URL: double.url,
       OPENAI_MODEL: 'double-model',
       RATE_CONCURRENT_TURNS: '1',
@@ -87,7 +83,7 @@ describe('servers that share a Redis', { skip: skipWithoutRedis }, () => {
   });
 
   test('do not let operators deny each other who come at the same time', async (context) => {
-    const servers = await start(context, 2, {
+    const servers = await startLimited(context, redis, 2, {
       ADMIN_TOKEN: 'admin-token',
       RATE_RPS: '0.001',
       RATE_BURST: '3',
@@ -128,10 +124,3 @@ describe('servers that share a Redis', { skip: skipWithoutRedis }, () => {
     assert.match(headers.get('ratelimit') ?? '', /"address";r=0;/, 'a restart fills no bucket');
   });
 });
-
-async function askAtOnce(servers: readonly ParleyProcess[], each: number): Promise<number[]> {
-  const asks = servers.flatMap(({ url }) =>
-    Array.from({ length: each }, () => call(url, 'GET', '/sessions')),
-  );
-  return (await Promise.all(asks)).map(({ status }) => status);
-}
