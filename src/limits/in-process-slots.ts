@@ -11,7 +11,7 @@ export function createInProcessSlots(): Slots {
       taken.set(identity, count + 1);
       let held = true;
       return {
-        release() {
+        async release() {
           if (held) giveBack(identity);
           held = false;
         },

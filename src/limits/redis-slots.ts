@@ -91,7 +91,7 @@ export function createRedisSlots(
     },
     async close() {
       clearInterval(timer);
-      for (const slot of held.keys()) giveBack(slot);
+      for (const slot of held.keys()) void giveBack(slot);
       await Promise.all(underWay);
     },
   };
@@ -101,25 +101,25 @@ export function createRedisSlots(
       return (await redis.run<number>(TAKE, [key], [clock(), lease, most, slot])) === 1;
     } catch (error) {
       // An engine that stood still may do it later, for nobody; then this comes after it.
-      remove(key, slot);
+      void remove(key, slot);
       throw asLimitsOutage(error);
     }
   }
 
-  /** Not waited for: the next take goes the same way after it. */
-  function giveBack(slot: string): void {
+  async function giveBack(slot: string): Promise<void> {
     const key = held.get(slot);
     if (key === undefined) return;
     held.delete(slot);
-    remove(key, slot);
+    await remove(key, slot);
   }
 
-  function remove(key: string, slot: string): void {
+  function remove(key: string, slot: string): Promise<void> {
     const one = redis
       .send(key, ['ZREM', key, slot])
       .then(() => undefined, failed)
       .finally(() => underWay.delete(one));
     underWay.add(one);
+    return one;
   }
 
   async function renew(): Promise<void> {

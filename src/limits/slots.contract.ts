@@ -26,7 +26,7 @@ export function slotsContract(name: string, open: () => Promise<SlotsSubject>): 
       const taken = await Promise.all(Array.from({ length: 10 }, () => slots.take('a', 3)));
       const held = taken.filter((slot) => slot !== null);
       assert.equal(held.length, 3);
-      held[1]?.release();
+      await held[1]?.release();
       const again = await slots.take('a', 3);
       assert.ok(again !== null);
       assert.equal(await slots.take('a', 3), null);
@@ -40,20 +40,20 @@ export function slotsContract(name: string, open: () => Promise<SlotsSubject>): 
 
     test('a slot that is given back twice is one slot', async () => {
       const [first, second] = [await slots.take('a', 2), await slots.take('a', 2)];
-      first?.release();
-      first?.release();
+      await first?.release();
+      await first?.release();
       assert.ok((await slots.take('a', 2)) !== null);
       assert.equal(await slots.take('a', 2), null);
-      second?.release();
+      await second?.release();
       assert.ok((await slots.take('a', 2)) !== null);
     });
 
     test('a change of how many there are holds from the next take on', async () => {
       const [first, second] = [await slots.take('a', 2), await slots.take('a', 2)];
       assert.equal(await slots.take('a', 1), null);
-      first?.release();
+      await first?.release();
       assert.equal(await slots.take('a', 1), null);
-      second?.release();
+      await second?.release();
       assert.ok((await slots.take('a', 1)) !== null);
       assert.ok((await slots.take('a', 2)) !== null);
     });

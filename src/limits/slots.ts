@@ -13,6 +13,9 @@ export interface Slots {
 }
 
 export interface Slot {
-  /** Gives it back; a second time does nothing. */
-  release(): void;
+  /**
+   * Gives it back; a second time does nothing. Resolves when whoever then asks, any server, finds it free, or when it
+   * could not be said where slots are kept: it is free there after a while. Never rejects.
+   */
+  release(): Promise<void>;
 }

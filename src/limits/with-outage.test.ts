@@ -154,7 +154,7 @@ describe('limits through an outage', () => {
     const own = await limits.slots.take('a', 1);
     assert.ok(shared !== null && own !== null);
     assert.equal(await limits.slots.take('a', 1), null);
-    shared.release();
+    await shared.release();
     assert.equal(await limits.slots.take('a', 1), null);
     const isOver = over();
     setOut(false);
@@ -162,7 +162,7 @@ describe('limits through an outage', () => {
     assert.notEqual(await limits.slots.take('a', 1), null);
     setOut(true);
     assert.equal(await limits.slots.take('a', 1), null);
-    own.release();
+    await own.release();
     assert.notEqual(await limits.slots.take('a', 1), null);
     assert.equal(begun.length, 2);
   });
@@ -246,7 +246,7 @@ describe('limits on a Redis that is out', { skip: skipWithoutRedis, timeout: 60_
       await isOver;
       left(name, await allowedOf(limits, 5), 1);
       assert.equal(await limits.slots.take('a', 1), null, 'it is still held');
-      slot!.release();
+      await slot!.release();
       assert.notEqual(await limits.slots.take('a', 1), null);
       assert.equal(begun.length, 1);
     });

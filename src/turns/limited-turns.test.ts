@@ -95,9 +95,25 @@ describe('turns of a client that run at the same time', () => {
     assert.equal((await session.run(turns, 'hello', oneAtOnce)).turn.status, 'completed');
   });
 
+  it('are over for their clients when another server would let the next one in', async () => {
+    const isFree = Promise.withResolvers<void>();
+    const slots = { take: async () => ({ release: () => isFree.promise }) };
+    const turns = session.turnsWith(scriptedProvider('p', ['one'], ['two']), { slots });
+    const { live } = await turns.start(session.request('hello', oneAtOnce));
+    let isOver = false;
+    void live.ended.then(() => {
+      isOver = true;
+    });
+    // It is stored, and the session is free: the next one goes through all the steps of a turn.
+    await session.run(turns, 'of another client', {});
+    assert.equal(isOver, false);
+    isFree.resolve();
+    assert.equal((await live.ended).turn.status, 'completed');
+  });
+
   it('leave the session free where the slots cannot be asked', async () => {
     let isOut = true;
-    const free = { take: async () => ({ release: () => undefined }) };
+    const free = { take: async () => ({ release: async () => undefined }) };
     const slots = {
       take: () => (isOut ? Promise.reject(new AppError('store_unavailable')) : free.take()),
     };

@@ -7,9 +7,10 @@ import { countPlaces, type Item } from '../conversation/item.ts';
 import { lastEvent } from '../conversation/traced-events.ts';
 import type { Turn } from '../conversation/turn.ts';
 import { AppError } from '../errors.ts';
-import type { Slot, Slots } from '../limits/slots.ts';
+import type { Slots } from '../limits/slots.ts';
 import { checkMemoryLimit, type MemorySettings } from '../sessions/sessions.ts';
 import type { BeginOutcome, TurnBegin } from '../stores/store.ts';
+import { type AdmittedPlace, withSlot } from './admitted-place.ts';
 import { findStored } from './ended-turns.ts';
 import type { Leases } from './leases.ts';
 import { createTurnLog, type LiveTurn } from './live-turn.ts';
@@ -168,10 +169,10 @@ export function createTurns(options: TurnsOptions): Turns {
       if (begun.kind === 'begun') {
         return { live: run(request, turn, begun, place), replayed: false, queuedMilliseconds };
       }
-      place.leave();
+      await place.leave();
       return { ...(await replayed(request, begun)), queuedMilliseconds };
     } catch (error) {
-      place.leave();
+      await place.leave();
       throw error;
     }
   }
@@ -208,17 +209,9 @@ export function createTurns(options: TurnsOptions): Turns {
   }
 
   /** A place in the session that holds one of the client's slots as well; null if none is free. */
-  async function admit(request: TurnRequest, signal: AbortSignal): Promise<Place | null> {
+  async function admit(request: TurnRequest, signal: AbortSignal): Promise<AdmittedPlace | null> {
     const place = await enter(request, signal);
-    const most = request.allowance.concurrentTurns;
-    if (most === null) return place;
-    let slot: Slot | null = null;
-    try {
-      slot = await slots.take(request.owner, most);
-    } finally {
-      if (slot === null) place.leave();
-    }
-    return slot && holding(place, slot);
+    return withSlot(place, slots, request.owner, request.allowance.concurrentTurns);
   }
 
   function enter(request: TurnRequest, signal: AbortSignal): Promise<Place> {
@@ -235,7 +228,7 @@ export function createTurns(options: TurnsOptions): Turns {
     request: TurnRequest,
     turn: Turn,
     begun: Extract<BeginOutcome, { kind: 'begun' }>,
-    place: Place,
+    place: AdmittedPlace,
   ): LiveTurn {
     turn.parentId = begun.parentId;
     const { promise: ended, resolve, reject } = Promise.withResolvers<EndedTurn>();
@@ -246,14 +239,17 @@ export function createTurns(options: TurnsOptions): Turns {
     if (outOfGrace.aborted) place.cancel(outOfGrace.reason);
     log.append({ type: 'turn.started', turn });
     const runIt = () => runTurn({ ...begun, turn, request, log }, context, place.signal, closed.signal);
-    const over = around ? around(turn, runIt) : runIt();
-    over
-      .finally(() => {
-        // Before anybody is told: who then asks for the turn, or sends the next one, meets what is stored.
+    const finish = async () => {
+      try {
+        return await (around ? around(turn, runIt) : runIt());
+      } finally {
+        // Before anybody is told: who then asks for the turn, or sends the next one anywhere, meets what is stored.
         running.remove(turn.id);
         lease.release();
-        place.leave();
-      })
+        await place.leave();
+      }
+    };
+    finish()
       .then((over) => {
         log.append(lastEvent(over));
         resolve(over);
@@ -332,17 +328,6 @@ export function createTurns(options: TurnsOptions): Turns {
 }
 
 function noop(): void {}
-
-/** The place, which gives the slot back when it is left. */
-function holding(place: Place, slot: Slot): Place {
-  return {
-    ...place,
-    leave() {
-      slot.release();
-      place.leave();
-    },
-  };
-}
 
 /** A line of its own for every owner: nobody waits for, or interrupts, the turns of somebody else. */
 function lineOf({ owner, sessionId }: TurnRequest): string {
