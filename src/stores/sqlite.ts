@@ -145,11 +145,11 @@ export function createSqliteStore(
     if (known) return known;
     const runningId = turns.runningId(sequence);
     if (runningId !== undefined) return { kind: 'busy', turnId: runningId };
+    if (!begin.mayBegin) return { kind: 'busy', turnId: null };
     const parent =
       parentTurnId === undefined ? turns.withSequence(head) : turns.withId(sequence, parentTurnId);
     if (parent === undefined) return { kind: 'missing', what: 'parent' };
     if (parent !== null && !parent.joined) return { kind: 'unusable_parent' };
-    if (begin.onlyReplay) return { kind: 'busy', turnId: null };
     const fence = turns.begin(sequence, parent, { id: turnId, input, createdAt });
     if (key !== null) keys.rememberTurn(sequence, key, fence);
     const path = paths.read(parent, reach, session);

@@ -97,7 +97,7 @@ export function describeKeys(open: OpenStore): void {
     await using store = await opened(open, context);
     const session = await createdSession(store);
     const key = sampleKey();
-    const ask = () => store.beginTurn(sampleBegin(session, { key, onlyReplay: true }));
+    const ask = () => store.beginTurn(sampleBegin(session, { key, mayBegin: false }));
     assert.deepEqual(await ask(), { kind: 'busy', turnId: null });
     const failed = await runTurn(store, session, { key, outcome: { status: 'failed', error: RESTARTED } });
     assert.deepEqual(await ask(), { kind: 'busy', turnId: null });

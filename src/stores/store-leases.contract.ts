@@ -23,6 +23,9 @@ import {
 const LONG = 600_000;
 const SHORT = 100;
 
+/** Without a turn that runs: somebody stands before. */
+const BUSY = { kind: 'busy', turnId: null };
+
 /** Gives two stores on the same new, empty data; the suite closes them. */
 export type OpenPair = (context: TestContext) => Promise<[Store, Store]>;
 
@@ -120,38 +123,77 @@ export function describeSharedStore(name: string, open: OpenPair): void {
       },
     );
 
-    sentence('turns wait in the order of their ids, whoever asks first', async (one, other) => {
-      const session = await createdSession(one);
-      const running = await begin(one, session, { leaseMilliseconds: LONG });
-      const [first, second] = [newId(), newId()];
-      const ask = (store: Store, turnId: string) => store.beginTurn(inLine(session, turnId));
-      assert.equal((await ask(other, second)).kind, 'busy');
-      assert.equal((await ask(one, first)).kind, 'busy');
-      assert.equal(await commit(one, session, running.turnId, running.fence), true);
-      assert.deepEqual(await ask(other, second), { kind: 'busy', turnId: null });
-      // Who does not wait is not let in before those who do.
-      assert.equal((await other.beginTurn(sampleBegin(session))).kind, 'busy');
-      const begun = await ask(one, first);
-      assert.ok(begun.kind === 'begun');
-      assert.deepEqual(ids(begun.path), [running.turnId]);
-      assert.equal((await ask(other, second)).kind, 'busy');
-      assert.equal(await commit(one, session, first, begun.fence), true);
-      assert.equal((await ask(other, second)).kind, 'begun');
-    });
+    sentence(
+      'turns wait in the order of their asking, whatever the clocks of their servers say',
+      async (one, other) => {
+        const session = await createdSession(one);
+        const running = await begin(one, session, { leaseMilliseconds: LONG });
+        const [second, first] = [newId(), newId()];
+        const ask = (store: Store, turnId: string) => store.beginTurn(inLine(session, turnId));
+        assert.equal((await ask(one, first)).kind, 'busy');
+        assert.equal((await ask(other, second)).kind, 'busy');
+        assert.equal((await ask(one, first)).kind, 'busy');
+        assert.equal(await commit(one, session, running.turnId, running.fence), true);
+        assert.deepEqual(await ask(other, second), { kind: 'busy', turnId: null });
+        // Who does not wait is not let in before those who do.
+        assert.equal((await other.beginTurn(sampleBegin(session))).kind, 'busy');
+        const begun = await ask(one, first);
+        assert.ok(begun.kind === 'begun');
+        assert.deepEqual(ids(begun.path), [running.turnId]);
+        assert.equal((await ask(other, second)).kind, 'busy');
+        assert.equal(await commit(one, session, first, begun.fence), true);
+        assert.equal((await ask(other, second)).kind, 'begun');
+      },
+    );
 
     sentence('those at the front come before those at the end', async (one, other) => {
       const session = await createdSession(one);
       const running = await begin(one, session, { leaseMilliseconds: LONG });
       const [early, late, last] = [newId(), newId(), newId()];
       await one.beginTurn(inLine(session, early));
-      await other.beginTurn(inLine(session, last, { line: 'front' }));
       await other.beginTurn(inLine(session, late, { line: 'front' }));
+      await other.beginTurn(inLine(session, last, { line: 'front' }));
       await commit(one, session, running.turnId, running.fence);
       assert.equal((await one.beginTurn(inLine(session, early))).kind, 'busy');
       assert.equal((await other.beginTurn(inLine(session, last, { line: 'front' }))).kind, 'busy');
       const begun = await other.beginTurn(inLine(session, late, { line: 'front' }));
       assert.ok(begun.kind === 'begun');
     });
+
+    sentence(
+      'a turn that may not begin yet takes its place, in a free session as in a busy one',
+      async (one, other) => {
+        const session = await createdSession(one);
+        const [first, second] = [newId(), newId()];
+        assert.deepEqual(await one.beginTurn(inLine(session, first, { mayBegin: false })), BUSY);
+        assert.deepEqual(await other.beginTurn(inLine(session, second)), BUSY);
+        assert.deepEqual(
+          await one.beginTurn(sampleBegin(session, { mayBegin: false })),
+          BUSY,
+          'without a place',
+        );
+        const begun = await one.beginTurn(inLine(session, first));
+        assert.ok(begun.kind === 'begun');
+        assert.equal(await commit(one, session, first, begun.fence), true);
+        assert.equal((await other.beginTurn(inLine(session, second))).kind, 'begun');
+      },
+    );
+
+    sentence(
+      'who comes back for a place that is gone stands behind those who came since',
+      async (one, other) => {
+        const session = await createdSession(one);
+        const running = await begin(one, session, { leaseMilliseconds: LONG });
+        const [late, kept] = [newId(), newId()];
+        await one.beginTurn(inLine(session, late, { leaseMilliseconds: SHORT }));
+        await pause(2 * SHORT);
+        await other.beginTurn(inLine(session, kept));
+        await one.beginTurn(inLine(session, late));
+        await commit(one, session, running.turnId, running.fence);
+        assert.deepEqual(await one.beginTurn(inLine(session, late)), BUSY);
+        assert.equal((await other.beginTurn(inLine(session, kept))).kind, 'begun');
+      },
+    );
 
     sentence('a place that is given up, or not renewed in time, keeps nobody waiting', async (one, other) => {
       const session = await createdSession(one);

@@ -69,7 +69,7 @@ const step = fc.oneof(
       key: fc.option(
         fc.record({ value: fc.constantFrom('k', 'l'), fingerprint: fc.constantFrom('f', 'f', 'f', 'g') }),
       ),
-      onlyReplay: fc.integer({ min: 0, max: 9 }).map((number) => number === 0),
+      mayBegin: fc.integer({ min: 0, max: 9 }).map((number) => number > 0),
     }),
   },
   {
@@ -163,8 +163,8 @@ async function playBegin(
     typeof step.parent === 'number' ? turns[step.parent % Math.max(turns.length, 1)]?.id : step.parent;
   const reach = { places: step.places, defaultPlaces: 1, taken: 1 };
   const key = step.key && { ...step.key, expiresAt: 100_000 };
-  const { onlyReplay } = step;
-  const request = sampleBegin(session, { parentTurnId: named, reach, key, onlyReplay });
+  const { mayBegin } = step;
+  const request = sampleBegin(session, { parentTurnId: named, reach, key, mayBegin });
   const outcome = await store.beginTurn(request);
   const known = chosen.keys.get(key?.value ?? '');
   const parentId = named === undefined ? session.headTurnId : named;
@@ -175,10 +175,10 @@ async function playBegin(
     assert.deepEqual(outcome, { kind: 'replay', turn: known.turn });
   } else if (running !== null) {
     assert.deepEqual(outcome, { kind: 'busy', turnId: running.turnId });
+  } else if (!mayBegin) {
+    assert.deepEqual(outcome, { kind: 'busy', turnId: null });
   } else if (parent && !joinsConversation(parent)) {
     assert.deepEqual(outcome, { kind: 'unusable_parent' });
-  } else if (onlyReplay) {
-    assert.deepEqual(outcome, { kind: 'busy', turnId: null });
   } else {
     assert.equal(outcome.kind, 'begun');
     if (outcome.kind !== 'begun') return;

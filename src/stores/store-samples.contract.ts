@@ -125,7 +125,7 @@ export function sampleBegin(session: Session, change: Partial<TurnBegin> = {}): 
     createdAt: 2000,
     reach: WHOLE_PATH,
     key: null,
-    onlyReplay: false,
+    mayBegin: true,
     // Over at once: whatever is left running was left by somebody who died.
     leaseMilliseconds: 0,
     line: null,

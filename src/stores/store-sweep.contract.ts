@@ -138,7 +138,7 @@ export function describeSweep(open: OpenStore): void {
     await runTurn(store, session, { key: long });
     await store.createSession(sampleSession(), [], short);
     await sweepAll(store, 5000);
-    const request = { createdAt: 2000, onlyReplay: true };
+    const request = { createdAt: 2000, mayBegin: false };
     // Asked for a time at which neither had expired, so only the sweep can have taken one.
     const gone = await store.beginTurn(sampleBegin(session, { ...request, key: short }));
     assert.deepEqual(gone, { kind: 'busy', turnId: null });

@@ -76,8 +76,8 @@ export interface Store {
    * turn holds its session until `failInterrupted` has failed it. A turn that finds the session busy may take a place
    * in the session's line (`TurnBegin.line`), and keeps it when it asks again, or by `renewTurns`; a place that nobody
    * renewed for as long as a lease is gone. While a turn stands in the line, none that comes after it may begin: those
-   * at the front come before those at the end, and among them the earlier id before the later. A turn that begins has
-   * left the line.
+   * at the front come before those at the end, and among them who asked first, whatever the clocks of servers say. A
+   * turn that begins has left the line.
    */
   beginTurn(begin: TurnBegin): Promise<BeginOutcome>;
 
@@ -167,8 +167,11 @@ export interface TurnBegin {
   /** How much of the path to read. */
   reach: Reach;
   key: RequestKey | null;
-  /** Only asks what the key stands for: where a turn would begin, the answer is `busy` and nothing begins. */
-  onlyReplay: boolean;
+  /**
+   * False only asks what the key stands for: where a turn would begin, the answer is `busy`, and nothing begins; on a
+   * shared store the turn then has its place in the line, as one that found the session busy.
+   */
+  mayBegin: boolean;
   /** How long the turn holds its session, or its place in the line, by the clock of the store's engine. */
   leaseMilliseconds: number;
   /** Where it stands if the session is busy, or others stand before it; null does not wait. */
@@ -181,14 +184,6 @@ export interface TurnClaim {
   turnId: string;
   /** As `beginTurn` gave it. */
   fence: number;
-}
-
-/** Ids of turns. */
-export interface Renewed {
-  /** Do not hold their session under this fence, or have no place in its line. */
-  lost: string[];
-  /** Hold their session, and were asked to end. */
-  cancelled: string[];
 }
 
 /** Ids of turns. */
@@ -224,8 +219,8 @@ export type BeginOutcome =
   | { kind: 'replay'; turn: Turn }
   | { kind: 'key_reused' }
   /**
-   * The session has a running turn, or others stand before this one in its line, then without an id; with
-   * `onlyReplay` also if it is free.
+   * The session has a running turn, or others stand before this one in its line, then without an id; without
+   * `mayBegin` also if it is free.
    */
   | { kind: 'busy'; turnId: string | null }
   | { kind: 'missing'; what: 'session' | 'parent' }

@@ -186,7 +186,7 @@ describe('a turn that does not run here', () => {
       createdAt: Date.now(),
       reach: { places: 1, defaultPlaces: 1, taken: 0 },
       key: null,
-      onlyReplay: false,
+      mayBegin: true,
       leaseMilliseconds: 0,
       line: null,
     });

@@ -204,7 +204,7 @@ export function createTurns(options: TurnsOptions): Turns {
   /** The turn that the request's key stands for already; null if it has none, or would begin one. */
   async function doneBefore(request: TurnRequest): Promise<StartedTurn | null> {
     if (request.key === null) return null;
-    const known = await store.beginTurn({ ...beginOf(request, newTurn(request)), onlyReplay: true });
+    const known = await store.beginTurn({ ...beginOf(request, newTurn(request)), mayBegin: false });
     return known.kind === 'replay' || known.kind === 'key_reused' ? replayed(request, known) : null;
   }
 
@@ -320,7 +320,7 @@ export function createTurns(options: TurnsOptions): Turns {
       createdAt: turn.createdAt,
       reach: { places: memoryLimit, defaultPlaces: memory.defaultPlaces, taken: placesTaken(input) },
       key,
-      onlyReplay: false,
+      mayBegin: true,
       leaseMilliseconds: leases.milliseconds,
       line: LINES[onBusy],
     };

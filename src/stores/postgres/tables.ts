@@ -18,6 +18,7 @@
  *   logarithmically many steps; see path-functions.ts.
  * - `running_turns` is apart from `sessions` so that the leases that are over are found without an index that every
  *   turn would have to keep, and so that to begin a turn does not rewrite the session's row.
+ * - `waiting_turns.place` is drawn under the lock of the session's row, so that a line is in the order of coming.
  * - `placed_items` says which turns have an item with a place of that id: a page of items goes on from it.
  * - A deleted session keeps its row, with an empty owner, which no caller has, until a sweep has removed what was in it.
  * - `sessions.updated_hour` finds idle sessions. An index on `updated_at` itself would be written by every commit; this
@@ -117,6 +118,7 @@ const FIRST = (schema: string) => `
     session bigint NOT NULL,
     id text COLLATE "C" NOT NULL,
     is_front boolean NOT NULL,
+    place bigint GENERATED ALWAYS AS IDENTITY,
     ends_at timestamptz NOT NULL,
     PRIMARY KEY (session, id)
   ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);

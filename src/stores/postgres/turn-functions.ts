@@ -20,7 +20,7 @@ const beginTurn = (schema: string) => `
   CREATE FUNCTION ${schema}.begin_turn_1(
     p_owner text, p_session text, p_turn text, p_parent text, p_follows_head boolean, p_items text, p_places integer,
     p_placed text[], p_created_at bigint, p_wanted bigint, p_default_wanted bigint, p_taken bigint,
-    p_key text, p_fingerprint text, p_key_expires_at bigint, p_only_replay boolean,
+    p_key text, p_fingerprint text, p_key_expires_at bigint, p_may_begin boolean,
     p_lease_milliseconds double precision, p_line text,
     OUT kind text, OUT turn text, ${SESSION_OUT}, OUT parent_id text, OUT fence integer, OUT path text
   ) LANGUAGE plpgsql ${BY_INDEX} AS $function$
@@ -29,6 +29,7 @@ const beginTurn = (schema: string) => `
     v_key record;
     v_parent record;
     v_number integer;
+    v_place bigint;
     v_others boolean;
     v_lease_ends_at timestamptz;
   BEGIN
@@ -54,20 +55,25 @@ const beginTurn = (schema: string) => `
     END IF;
 
     v_lease_ends_at := clock_timestamp() + p_lease_milliseconds * interval '1 millisecond';
+    IF p_line IS NOT NULL THEN
+      SELECT w.place INTO v_place FROM ${schema}.waiting_turns w
+      WHERE w.session = v_session.sequence AND w.id = p_turn AND w.ends_at > clock_timestamp();
+    END IF;
     SELECT
       (SELECT t.id FROM ${schema}.running_turns r
         JOIN ${schema}.turns t ON t.session = r.session AND t.number = r.number
         WHERE r.session = v_session.sequence),
       EXISTS (SELECT FROM ${schema}.waiting_turns w
         WHERE w.session = v_session.sequence AND w.id <> p_turn AND w.ends_at > clock_timestamp()
-          AND (p_line IS NULL OR (NOT w.is_front, w.id) < (p_line <> 'front', p_turn))),
+          AND (p_line IS NULL OR (NOT w.is_front) < (p_line <> 'front')
+            OR ((NOT w.is_front) = (p_line <> 'front') AND (v_place IS NULL OR w.place < v_place)))),
       (SELECT max(t.number) FROM ${schema}.turns t WHERE t.session = v_session.sequence)
     INTO turn, v_others, v_number;
-    IF turn IS NOT NULL OR v_others THEN
+    IF turn IS NOT NULL OR v_others OR NOT p_may_begin THEN
       kind := 'busy';
-      IF p_line IS NOT NULL AND NOT p_only_replay THEN
+      IF p_line IS NOT NULL THEN
         DELETE FROM ${schema}.waiting_turns w
-        WHERE w.session = v_session.sequence AND w.ends_at <= clock_timestamp() AND w.id <> p_turn;
+        WHERE w.session = v_session.sequence AND w.ends_at <= clock_timestamp();
         INSERT INTO ${schema}.waiting_turns AS w (session, id, is_front, ends_at)
         VALUES (v_session.sequence, p_turn, p_line = 'front', v_lease_ends_at)
         ON CONFLICT ON CONSTRAINT waiting_turns_pkey
@@ -84,9 +90,6 @@ const beginTurn = (schema: string) => `
       RETURN;
     ELSIF NOT v_parent.joined THEN
       kind := 'unusable_parent';
-      RETURN;
-    ELSIF p_only_replay THEN
-      kind := 'busy';
       RETURN;
     END IF;
 

@@ -141,7 +141,7 @@ export function createPostgresTurns({ run, one }: Connections, schema: string) {
       reach.defaultPlaces,
       reach.taken,
       ...keyValues(key),
-      request.onlyReplay,
+      request.mayBegin,
       request.leaseMilliseconds,
       request.line,
     );

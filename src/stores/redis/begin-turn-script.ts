@@ -7,13 +7,16 @@ import { script } from '../../redis/script.ts';
 import { CLOCK, PATHS, REACH } from './lua-functions.ts';
 import { LUA_SESSION_FIELDS } from './records.ts';
 
+/** More microseconds than have passed since 1970 for a long time, and still a whole number in a score. */
+const BEFORE_THE_EPOCH = '4e15';
+
 /** Parameters after the ones named in the first lines: the ids of the input's items that have a place. */
 export const BEGIN_TURN = script(`
 local session, turns, items, keys, line, places = unpack(KEYS, 1, 6)
 local running, expiry, idle, turnKeyEnds, turnIds = unpack(KEYS, 7, 11)
 local owner, sessionId, turnId, parent, createdAt, input, inputPlaces = unpack(ARGV, 1, 7)
 local reachPlaces, defaultPlaces, taken = unpack(ARGV, 8, 10)
-local key, fingerprint, keyEnd, onlyReplay, lease, rank = unpack(ARGV, 11, 16)
+local key, fingerprint, keyEnd, mayBegin, lease, lineEnd = unpack(ARGV, 11, 16)
 local FIRST_ITEM = 17
 ${CLOCK}${PATHS}${REACH}
 local values = redis.call('HMGET', session, ${LUA_SESSION_FIELDS}, 'ttl', 'limit', 'running')
@@ -36,25 +39,25 @@ if keyEnd ~= '' then
   end
 end
 
--- the line: front is 0 and sorts before end, 1; within both the id decides
-local now = clock()
+-- the line: by the microsecond in which each came, those at the front before the epoch
+local now, microseconds = clock()
 for _, place in ipairs(redis.call('ZRANGEBYSCORE', places, '-inf', string.format('%.0f', now))) do
   redis.call('ZREM', places, place)
   redis.call('ZREM', line, place)
 end
 local function leaveLine()
-  redis.call('ZREM', line, '0' .. turnId, '1' .. turnId)
-  redis.call('ZREM', places, '0' .. turnId, '1' .. turnId)
+  redis.call('ZREM', line, turnId)
+  redis.call('ZREM', places, turnId)
 end
 local leaseEnd = string.format('%.0f', now + tonumber(lease))
-if rank ~= '' and onlyReplay == '' then
-  leaveLine()
-  redis.call('ZADD', line, 0, rank .. turnId)
-  redis.call('ZADD', places, leaseEnd, rank .. turnId)
+if lineEnd ~= '' then
+  local place = lineEnd == 'front' and microseconds - ${BEFORE_THE_EPOCH} or microseconds
+  redis.call('ZADD', line, 'NX', string.format('%.0f', place), turnId)
+  redis.call('ZADD', places, leaseEnd, turnId)
 end
 if runningId then return {'busy', runningId} end
 local first = redis.call('ZRANGE', line, 0, 0)[1]
-if first and string.sub(first, 2) ~= turnId then return {'busy'} end
+if mayBegin == '' or first and first ~= turnId then return {'busy'} end
 
 -- the turn to follow: the head, none, or #id
 local number = '0'
@@ -76,7 +79,6 @@ elseif parent ~= '0' then
     return {'unusable_parent'}
   end
 end
-if onlyReplay ~= '' then return {'busy'} end
 if redis.call('HEXISTS', turns, '#' .. turnId) == 1 then
   return redis.error_reply('ERR the session has a turn of this id')
 end

@@ -4,13 +4,13 @@
  */
 
 /**
- * The time of the server in milliseconds. Numbers this long must be written with `%.0f`: Lua's own way of writing them
- * loses digits.
+ * The time of the server in milliseconds, and in microseconds. Numbers this long must be written with `%.0f`: Lua's own
+ * way of writing them loses digits.
  */
 export const CLOCK = `
 local function clock()
   local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
+  return time[1] * 1000 + math.floor(time[2] / 1000), time[1] * 1000000 + time[2]
 end
 `;
 

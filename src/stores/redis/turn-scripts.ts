@@ -86,13 +86,9 @@ for at = 3, #ARGV, 3 do
     if found then redis.call('ZADD', running, leaseEnd, sessionId) end
     if found and values[3] then cancelled[#cancelled + 1] = (at - 3) / 3 end
   else
-    for _, place in ipairs({'0' .. turnId, '1' .. turnId}) do
-      local placeEnd = redis.call('ZSCORE', session .. ':places', place)
-      if placeEnd and tonumber(placeEnd) > now then
-        redis.call('ZADD', session .. ':places', leaseEnd, place)
-        found = true
-      end
-    end
+    local placeEnd = redis.call('ZSCORE', session .. ':places', turnId)
+    found = placeEnd and tonumber(placeEnd) > now
+    if found then redis.call('ZADD', session .. ':places', leaseEnd, turnId) end
   end
   if not found then missing[#missing + 1] = (at - 3) / 3 end
 end

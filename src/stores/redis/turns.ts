@@ -48,9 +48,9 @@ export function createRedisTurns(connection: RedisConnection, keyspace: Keyspace
         key?.value ?? '',
         key?.fingerprint ?? '',
         key?.expiresAt ?? '',
-        request.onlyReplay ? 1 : '',
+        request.mayBegin ? 1 : '',
         request.leaseMilliseconds,
-        lineRank(request.line),
+        request.line ?? '',
         ...placedIds(input),
       ],
     );
@@ -117,10 +117,9 @@ export function createRedisTurns(connection: RedisConnection, keyspace: Keyspace
 
   async function leaveLine(sessionId: string, turnId: string): Promise<void> {
     const { line, places } = sessionKeys(keyspace.bucketOf(sessionId), sessionId);
-    const ranks = [`0${turnId}`, `1${turnId}`];
     // First out of the line, which decides; a place that is left in the other list goes when its time is over.
-    await connection.send(line, ['ZREM', line, ...ranks]);
-    await connection.send(places, ['ZREM', places, ...ranks]);
+    await connection.send(line, ['ZREM', line, turnId]);
+    await connection.send(places, ['ZREM', places, turnId]);
   }
 
   async function get(owner: string, sessionId: string, turnId: string): Promise<Turn | null> {
@@ -184,11 +183,6 @@ function toOutcome(sessionId: string, reply: BeginReply): BeginOutcome {
 function parentText(parentTurnId: string | null | undefined): string {
   if (parentTurnId === undefined) return '';
   return parentTurnId === null ? '0' : `#${parentTurnId}`;
-}
-
-function lineRank(line: TurnBegin['line']): string {
-  if (line === null) return '';
-  return line === 'front' ? '0' : '1';
 }
 
 /** Each once, for an item may be there twice. */
