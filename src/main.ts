@@ -27,6 +27,7 @@ import {
   type Peers,
 } from './composition/observed-rooms.ts';
 import { openLimits } from './composition/opened-limits.ts';
+import { openRedis } from './composition/opened-redis.ts';
 import { describeConfig } from './config/describe-config.ts';
 import { checkOpenHost } from './config/open-host.ts';
 import type { Config } from './config/schema.ts';
@@ -37,6 +38,7 @@ import type { App, Rooms } from './http/rooms.ts';
 import { createAllowlist } from './limits/allowlist.ts';
 import type { Providers } from './providers/provider.ts';
 import { createProviders } from './providers/registry.ts';
+import { NO_EXCHANGE } from './replicas/in-process.ts';
 import { createBreakers } from './routing/breaker.ts';
 import { createTargetSelection } from './routing/targets.ts';
 import { createSessions } from './sessions/sessions.ts';
@@ -84,6 +86,11 @@ export async function startParley(config: Config, log: Logger, peers: Peers | nu
     const { code, message } = new AppError('server_restarted');
     const interrupted = await opened.failInterrupted({ code, message }, Date.now());
 
+    const redis = await openRedis(config, log);
+    if (redis !== null) phases.unshift({ name: 'redis', close: async () => redis.connection.close() });
+    const exchange = redis !== null && opened.isShared ? await redis.openExchange() : NO_EXCHANGE;
+    phases.unshift({ name: 'exchange', close: () => exchange.close() });
+
     const providers = createProviders(
       config.providerNames.map(providerMaker(config)).map(tracing.provider),
       config.defaultProvider,
@@ -101,9 +108,18 @@ export async function startParley(config: Config, log: Logger, peers: Peers | nu
       : null;
     phases.unshift({ name: 'metrics', close: async () => metrics?.close() });
     const store = observedStore(opened, { metrics, tracing, log });
-    const breakers = createBreakers((state) => {
-      logTargetState(log, state);
-      metrics?.targetState(state);
+    const breakers = createBreakers({
+      onChange(state) {
+        logTargetState(log, state);
+        metrics?.targetState(state);
+      },
+      report: (report) => exchange.tell({ kind: 'target', report }),
+    });
+    exchange.listen((notice) => {
+      if (notice.kind === 'target') breakers.adopt(notice.report);
+      else if (notice.kind === 'hello') {
+        for (const report of breakers.reports()) exchange.tell({ kind: 'target', report });
+      }
     });
     const operations = await createProviderOperations({ adminStore: store.admin, breakers });
     for (const { provider, note } of operations.allStopped()) {
@@ -138,7 +154,7 @@ export async function startParley(config: Config, log: Logger, peers: Peers | nu
     });
     phases.unshift({ name: 'usage', close: () => usage.close() });
     // The identity of a daily bucket is the client whose tokens it holds.
-    const limits = await openLimits(config, ({ identity }) => usage.usedToday(identity), log);
+    const limits = openLimits(redis, config, ({ identity }) => usage.usedToday(identity), log);
     if (limits.close !== null) phases.unshift({ name: 'limits', close: limits.close });
     const leases = createLeases({
       store,
@@ -150,6 +166,7 @@ export async function startParley(config: Config, log: Logger, peers: Peers | nu
     const turns = createTurns({
       store,
       leases,
+      exchange,
       limiter: limits.limiter,
       slots: observedSlots(limits.slots, metrics),
       targets,
@@ -185,7 +202,10 @@ export async function startParley(config: Config, log: Logger, peers: Peers | nu
       const reload = () => Promise.all([directory, bypass, operations].map((one) => one.reload()));
       const changes = await createChangeWatch({
         adminStore: opened.admin,
-        reload,
+        async onChange(entries) {
+          operations.repeat(entries);
+          await reload();
+        },
         onFailure: (error) => log.warn({ err: error }, 'changes at other servers could not be looked for'),
       });
       phases.unshift({ name: 'changes', close: () => changes.close() });

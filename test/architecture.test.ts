@@ -48,6 +48,10 @@ const ROOMS: Record<string, Room> = {
     imports: ['conversation/', 'errors.ts', 'redis/'],
     because: 'a limiter counts identities, whoever they are and whatever they ask for',
   },
+  'replicas/': {
+    imports: ['conversation/', 'errors.ts', 'redis/'],
+    because: 'servers tell each other of turns and targets, and know nothing of what is made of it',
+  },
   'clients/': {
     imports: ['conversation/', 'errors.ts', 'stores/admin-store.ts'],
     because: 'clients and their keys are kept behind a contract, and know no door',
@@ -69,6 +73,7 @@ const ROOMS: Record<string, Room> = {
       'stores/store.ts',
       'limits/limiter.ts',
       'limits/slots.ts',
+      'replicas/exchange.ts',
     ],
     because: 'a turn knows contracts and pure rooms, and no door through which it was asked for',
   },

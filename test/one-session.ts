@@ -15,16 +15,21 @@ import type { Limiter } from '../src/limits/limiter.ts';
 import type { Slots } from '../src/limits/slots.ts';
 import type { Provider } from '../src/providers/provider.ts';
 import { createProviders } from '../src/providers/registry.ts';
+import type { Exchange } from '../src/replicas/exchange.ts';
+import { NO_EXCHANGE } from '../src/replicas/in-process.ts';
 import { createBreakers } from '../src/routing/breaker.ts';
 import { createTargetSelection } from '../src/routing/targets.ts';
 import { createSessions, type Sessions } from '../src/sessions/sessions.ts';
 import { openStore } from '../src/stores/open-store.ts';
 import type { Store } from '../src/stores/store.ts';
 import type { LiveTurn, NumberedEvent } from '../src/turns/live-turn.ts';
-import type { TurnRequest } from '../src/turns/run-turn.ts';
+import type { TurnRequest } from '../src/turns/turn-request.ts';
 import { createTurns, type Turns, type TurnsOptions } from '../src/turns/turns.ts';
 
 export const OWNER = 'owner';
+
+/** A store of one server needs no leases. */
+const unneeded = () => ({ release: () => undefined });
 
 const MEMORY = { defaultPlaces: 50, maxPlaces: 100 };
 
@@ -50,13 +55,15 @@ interface SomeOptions {
   limiter?: Limiter;
   slots?: Slots;
   store?: Store;
+  exchange?: Exchange;
   queueMax?: number;
   logBytes?: number;
   around?: NonNullable<TurnsOptions['around']>;
 }
 
-export async function openSession(): Promise<OneSession> {
-  const store = await openStore('memory:');
+/** @param opened the session's store, which is closed with it; without it one in memory */
+export async function openSession(opened?: Store): Promise<OneSession> {
+  const store = opened ?? (await openStore('memory:'));
   const sessions = createSessions({
     store,
     memory: MEMORY,
@@ -95,13 +102,14 @@ export async function openSession(): Promise<OneSession> {
       memory: MEMORY,
       limiter: createInProcessLimiter(),
       slots: createInProcessSlots(),
-      leases: { milliseconds: 10_000, keep: () => ({ release: () => undefined }) },
+      leases: { milliseconds: 10_000, keep: unneeded, stand: unneeded },
+      exchange: NO_EXCHANGE,
       conditions: {
         firstTokenMilliseconds: 60_000,
         idleMilliseconds: 60_000,
         turnMilliseconds: 60_000,
         answerMaxBytes: 1_000_000,
-        breakers: createBreakers(() => undefined),
+        breakers: createBreakers({ onChange: () => undefined }),
         random: () => 0,
       },
       logBytes: 1_000_000,
@@ -164,6 +172,16 @@ export async function readToEnd(live: LiveTurn, after = -1): Promise<(NumberedEv
   const read: (NumberedEvent | 'expired')[] = [];
   for await (const event of follow(live, after)) read.push(event);
   return read;
+}
+
+/** The same, but that the first one, which shows the turn as it is at the moment, is told by its turn alone. */
+export async function shownToEnd(live: LiveTurn, after = -1): Promise<unknown[]> {
+  const events = await readToEnd(live, after);
+  return events.map((one) =>
+    one === 'expired' || one.event.type !== 'turn.started'
+      ? one
+      : { number: one.number, type: one.event.type, id: one.event.turn.id, parent: one.event.turn.parentId },
+  );
 }
 
 /** Resolves when the turn has come to an event of that type. */

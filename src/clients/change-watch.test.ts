@@ -6,7 +6,7 @@ import { createChangeWatch } from './change-watch.ts';
 const entry = (id: string): AuditEntry => ({ id, at: 1, action: 'key.revoke', subject: 's', details: {} });
 
 async function watching() {
-  const state = { entries: [entry('b')], out: false, reloads: 0, failReload: false, looks: 0 };
+  const state = { entries: [entry('b')], out: false, read: [] as string[][], failReload: false, looks: 0 };
   const silences: Promise<void>[] = [];
   const told: string[] = [];
   const watch = await createChangeWatch({
@@ -18,9 +18,9 @@ async function watching() {
         return { data: state.entries, hasMore: false };
       },
     },
-    async reload() {
+    async onChange(entries) {
       if (state.failReload) throw new Error('half read');
-      state.reloads += 1;
+      state.read.push(entries.map(({ id }) => id));
     },
     onFailure: (error) => told.push((error as Error).message),
   });
@@ -39,22 +39,22 @@ describe('changes at other servers', () => {
   it('are read when there are any, within a second', async () => {
     const { watch, state } = await watching();
     await pass(500);
-    assert.equal(state.reloads, 0);
-    state.entries = [entry('c'), entry('b')];
+    assert.deepEqual(state.read, []);
+    state.entries = [entry('d'), entry('c'), entry('b')];
     await pass(500);
     await pass(500);
-    assert.equal(state.reloads, 1);
+    assert.deepEqual(state.read, [['d', 'c']]);
     await watch.close();
-    state.entries = [entry('d')];
+    state.entries = [entry('e')];
     await pass(5000);
-    assert.equal(state.reloads, 1);
+    assert.equal(state.read.length, 1);
   });
 
   it('are seen also where the clock of their server is behind', async () => {
     const { watch, state } = await watching();
     state.entries = [entry('b'), entry('a')];
     await pass(500);
-    assert.equal(state.reloads, 1);
+    assert.deepEqual(state.read, [['a']]);
     await watch.close();
   });
 
@@ -69,7 +69,7 @@ describe('changes at other servers', () => {
     await pass(500);
     state.failReload = false;
     await pass(500);
-    assert.deepEqual([told, state.reloads], [['out'], 1]);
+    assert.deepEqual([told, state.read], [['out'], [['c']]]);
     await watch.close();
   });
 

@@ -3,6 +3,7 @@
  * every change has its entry. What a change means is read anew by those who keep it in memory.
  */
 
+import type { AuditEntry } from '../conversation/client.ts';
 import type { AdminStore } from '../stores/admin-store.ts';
 
 export interface ChangeWatch {
@@ -11,8 +12,8 @@ export interface ChangeWatch {
 
 export interface ChangeWatchOptions {
   adminStore: Pick<AdminStore, 'listAudit'>;
-  /** Reads anew what may have changed. */
-  reload(): Promise<unknown>;
+  /** Reads anew what may have changed. What it rejects with is tried again. @param entries of what was done since */
+  onChange(entries: readonly AuditEntry[]): Promise<void>;
   /** Told once when the store cannot be asked, and again only after it could in between. */
   onFailure(error: unknown): void;
 }
@@ -29,10 +30,10 @@ const NEWEST = 50;
 /** What was read by now is taken to be up to date. Does not keep the process alive. */
 export async function createChangeWatch({
   adminStore,
-  reload,
+  onChange,
   onFailure,
 }: ChangeWatchOptions): Promise<ChangeWatch> {
-  let known = await newest();
+  let known = idsOf(await newest());
   let failing = false;
   let underWay: Promise<void> | null = null;
   const timer = setInterval(() => {
@@ -52,9 +53,10 @@ export async function createChangeWatch({
   async function lookInTime(): Promise<void> {
     try {
       const found = await newest();
-      if (found !== known) await reload();
+      const fresh = found.filter(({ id }) => !known.has(id));
+      if (fresh.length > 0) await onChange(fresh);
       // After it: what could not be read is looked for again.
-      known = found;
+      known = idsOf(found);
       failing = false;
     } catch (error) {
       if (!failing) onFailure(error);
@@ -62,8 +64,12 @@ export async function createChangeWatch({
     }
   }
 
-  async function newest(): Promise<string> {
+  async function newest(): Promise<AuditEntry[]> {
     const { data } = await adminStore.listAudit({ limit: NEWEST, after: null, order: 'desc' });
-    return data.map(({ id }) => id).join();
+    return data;
   }
+}
+
+function idsOf(entries: readonly AuditEntry[]): Set<string> {
+  return new Set(entries.map(({ id }) => id));
 }

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import type { TargetState } from '../conversation/target-state.ts';
 import { AppError } from '../errors.ts';
 import type { AdminStore } from '../stores/admin-store.ts';
 import { openStore } from '../stores/open-store.ts';
@@ -8,21 +7,12 @@ import { createProviderOperations } from './provider-operations.ts';
 
 const PAGE = { limit: 100, after: null, order: 'asc' } as const;
 
-const asked = (provider: string, model: string): TargetState => ({
-  provider,
-  model,
-  state: 'open',
-  since: 0,
-  until: null,
-});
-
 /** Operations on a store in memory, with breakers that write down what they are told. */
-async function setUp(context: TestContext, states: TargetState[] = []) {
+async function setUp(context: TestContext) {
   const store = await openStore('memory:');
   context.after(() => store.close());
   const told: (string | null)[][] = [];
   const breakers = {
-    states: () => states,
     reset: (provider: string, model: string | null) => void told.push([provider, model]),
   };
   const open = (adminStore: AdminStore = store.admin) => createProviderOperations({ adminStore, breakers });
@@ -86,13 +76,11 @@ test('putting back what is in service is no change', async (context) => {
   assert.deepEqual(await changes(), []);
 });
 
-test('a reset is in the log, and forgets nothing where nobody was asked', async (context) => {
-  const { open, told, changes } = await setUp(context, [asked('openai', 'gpt')]);
+test('a reset is in the log', async (context) => {
+  const { open, told, changes } = await setUp(context);
   const operations = await open();
   await operations.reset('openai', 'gpt');
   await operations.reset('openai', null);
-  await operations.reset('openai', 'another');
-  await operations.reset('openrouter', null);
   assert.deepEqual(told, [
     ['openai', 'gpt'],
     ['openai', null],
@@ -103,8 +91,23 @@ test('a reset is in the log, and forgets nothing where nobody was asked', async 
   ]);
 });
 
+test('a reset at another server is repeated here, and one of this server is not', async (context) => {
+  const { open, told, admin } = await setUp(context);
+  const operations = await open();
+  await operations.reset('openai', 'gpt');
+  const entries = async () => (await admin.listAudit({ limit: 10, after: null, order: 'asc' })).data;
+  operations.repeat(await entries());
+  assert.deepEqual(told, [['openai', 'gpt']]);
+  const other = await open();
+  await other.reset('openai', null);
+  await other.stop('openai');
+  told.length = 0;
+  operations.repeat((await entries()).slice(1));
+  assert.deepEqual(told, [['openai', null]]);
+});
+
 test('a change that could not be stored does not hold', async (context) => {
-  const { open, told, admin } = await setUp(context, [asked('openai', 'gpt')]);
+  const { open, told, admin } = await setUp(context);
   const fail = () => Promise.reject(new AppError('store_unavailable'));
   const failing = { saveStoppedProvider: fail, deleteStoppedProvider: fail, saveAudit: fail };
   const isOut = (error: unknown) => error instanceof AppError && error.code === 'store_unavailable';

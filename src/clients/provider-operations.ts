@@ -25,11 +25,12 @@ export interface ProviderOperations {
   /** Puts it back; nothing happens to one that is in service. */
   start(provider: string): Promise<void>;
   /**
-   * Forgets what speaks against the provider's targets, or against the one with that model. Nothing happens where
-   * none was asked yet.
+   * Forgets what speaks against the provider's targets, or against the one with that model.
    * @param model null = all of them
    */
   reset(provider: string, model: string | null): Promise<void>;
+  /** Does what operators have done at other servers and is stored nowhere but in the log of changes: resets. */
+  repeat(entries: readonly AuditEntry[]): void;
   /** Reads anew which ones are out of service: other servers may have changed it. */
   reload(): Promise<void>;
 }
@@ -40,10 +41,12 @@ export interface ProviderOperationsOptions {
     'saveStoppedProvider' | 'deleteStoppedProvider' | 'listStoppedProviders' | 'saveAudit'
   >;
   breakers: {
-    states(): readonly TargetState[];
     reset(provider: string, model: string | null): void;
   };
 }
+
+/** Resets that are known to have been made here: more than happen before the log of changes is looked at. */
+const REMEMBERED = 50;
 
 /** Reads which ones are out of service. Rejects with `store_unavailable` if that cannot be read. */
 export async function createProviderOperations(
@@ -51,6 +54,8 @@ export async function createProviderOperations(
 ): Promise<ProviderOperations> {
   const { adminStore, breakers } = options;
   const kept = new Map<string, StoppedProvider>();
+  /** Resets that were made here. */
+  const done = new Set<string>();
   await reload();
   return {
     isInService: (provider) => !kept.has(provider),
@@ -59,6 +64,7 @@ export async function createProviderOperations(
     stop,
     start,
     reset,
+    repeat,
     reload,
   };
 
@@ -87,11 +93,20 @@ export async function createProviderOperations(
   }
 
   async function reset(provider: string, model: string | null): Promise<void> {
-    const isMeant = (target: TargetState) =>
-      target.provider === provider && (model === null || target.model === model);
-    if (!breakers.states().some(isMeant)) return;
-    await adminStore.saveAudit(audit('provider.reset', provider, { model }));
+    const entry = audit('provider.reset', provider, { model });
+    // Before it is seen in the log: what happens after the reset is not to be forgotten.
+    done.add(entry.id);
+    const [oldest] = done;
+    if (done.size > REMEMBERED && oldest !== undefined) done.delete(oldest);
+    await adminStore.saveAudit(entry);
     breakers.reset(provider, model);
+  }
+
+  function repeat(entries: readonly AuditEntry[]): void {
+    for (const { id, action, subject, details } of entries) {
+      if (action !== 'provider.reset' || done.delete(id)) continue;
+      breakers.reset(subject, typeof details['model'] === 'string' ? details['model'] : null);
+    }
   }
 }
 

@@ -7,15 +7,12 @@ import { createInProcessSlots } from '../limits/in-process-slots.ts';
 import { createRedisLimiter } from '../limits/redis.ts';
 import { createRedisSlots } from '../limits/redis-slots.ts';
 import { type Limits, withOutage } from '../limits/with-outage.ts';
-import { parseRedisLocation } from '../redis/location.ts';
+import type { OpenedRedis } from './opened-redis.ts';
 
 export interface OpenedLimits extends Limits {
   /** Null where there is nothing to close. */
   close: (() => Promise<void>) | null;
 }
-
-/** Less than a store has: requests wait for it, and there is something in its place. */
-const TIMEOUT_MILLISECONDS = 1000;
 
 /** What stands in the log of an outage. */
 const MEANS = {
@@ -23,21 +20,18 @@ const MEANS = {
   deny: 'the limits that servers share cannot be reached: requests that they hold for are refused',
 } as const;
 
-/** Rejects with an `Error` for the operator if Redis is wanted and cannot be used. */
-export async function openLimits(
-  config: Pick<Config, 'databaseUrl' | 'redisUrl' | 'rateLimitOnOutage' | 'turnLeaseSeconds'>,
+/** @param redis null limits for this server alone */
+export function openLimits(
+  redis: Pick<OpenedRedis, 'connection' | 'location'> | null,
+  config: Pick<Config, 'rateLimitOnOutage' | 'turnLeaseSeconds'>,
   usedToday: NonNullable<InProcessLimiterOptions['usedToday']>,
   log: Logger,
-): Promise<OpenedLimits> {
+): OpenedLimits {
   const limiter = () => createInProcessLimiter({ usedToday });
-  const url = config.redisUrl ?? (/^rediss?:/.test(config.databaseUrl) ? config.databaseUrl : null);
   const own = { limiter, slots: createInProcessSlots() };
-  if (url === null) return { limiter: limiter(), slots: own.slots, close: null };
+  if (redis === null) return { limiter: limiter(), slots: own.slots, close: null };
 
-  const location = parseRedisLocation(url);
-  // The driver is loaded for those who need it.
-  const { openConnection } = await import('../redis/connection.ts');
-  const connection = await openConnection(location, TIMEOUT_MILLISECONDS);
+  const { connection, location } = redis;
   const slots = createRedisSlots(connection, location.prefix, {
     leaseMilliseconds: config.turnLeaseSeconds * 1000,
     onFailure: (error) => log.error({ err: error }, 'slots of running turns could not be renewed'),
@@ -55,7 +49,6 @@ export async function openLimits(
     async close() {
       limits.close();
       await slots.close();
-      connection.close();
     },
   };
 }

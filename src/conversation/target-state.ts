@@ -14,3 +14,13 @@ export interface TargetState {
   since: number;
   until: number | null;
 }
+
+/** What a server has found out of a target's health, for the others: in times that do not depend on anybody's clock. */
+export interface TargetReport {
+  provider: string;
+  model: string;
+  /** `trial`: one attempt tries whether it is back, and the others leave it out until that is known. */
+  health: 'open' | 'trial' | 'resting' | 'closed';
+  /** Milliseconds from now for which this holds at most; 0 for `closed`. */
+  milliseconds: number;
+}

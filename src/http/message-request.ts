@@ -5,7 +5,7 @@ import { newItemId } from '../conversation/id.ts';
 import type { Item } from '../conversation/item.ts';
 import { inputItem } from '../conversation/message.ts';
 import { AppError } from '../errors.ts';
-import type { TurnRequest } from '../turns/run-turn.ts';
+import type { TurnRequest } from '../turns/turn-request.ts';
 import type { MessageRequest } from './schemas.ts';
 
 type Body = Static<typeof MessageRequest>;

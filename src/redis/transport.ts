@@ -11,6 +11,8 @@ import type { RedisLocation } from './location.ts';
 export interface Transport {
   /** @param key decides which node of a cluster is asked */
   send(key: string, command: string[]): Promise<unknown>;
+  /** From then on no command can be sent to a server over this transport. @param onMessage called with each message */
+  subscribe(channels: readonly string[], onMessage: (text: string) => void): Promise<void>;
   /** Resolves when it is connected for the first time; never rejects, and goes on trying until `destroy`. */
   connect(): Promise<void>;
   /** Ends it at once; whatever is under way fails. */
@@ -54,6 +56,7 @@ function serverTransport(
   client.on('error', onError);
   return {
     send: (_key, command) => client.sendCommand(command),
+    subscribe: (channels, onMessage) => client.subscribe([...channels], onMessage),
     connect: () => untilConnected(() => client.connect(), onError),
     destroy: () => client.destroy(),
   };
@@ -81,6 +84,9 @@ function clusterTransport(
     async send(key, command) {
       if (state !== 'connected') throw new NotConnectedError();
       return cluster.sendCommand(key, false, command);
+    },
+    async subscribe(channels, onMessage) {
+      await cluster.subscribe([...channels], onMessage);
     },
     async connect() {
       await untilConnected(
@@ -121,6 +127,9 @@ function sentinelTransport(
     async send(_key, command) {
       if (state !== 'connected') throw new NotConnectedError();
       return sentinel.sendCommand(false, command);
+    },
+    async subscribe(channels, onMessage) {
+      await sentinel.subscribe([...channels], onMessage);
     },
     async connect() {
       await untilConnected(

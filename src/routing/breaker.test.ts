@@ -12,10 +12,10 @@ const SECOND = 1000;
 function stand() {
   let now = START;
   const changes: TargetState[] = [];
-  const breakers = createBreakers(
-    (state) => changes.push(state),
-    () => now,
-  );
+  const breakers = createBreakers({
+    onChange: (state) => changes.push(state),
+    now: () => now,
+  });
   const breaker = breakers.of(target);
   return {
     breakers,

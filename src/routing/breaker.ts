@@ -4,7 +4,7 @@
  * it is back. Which failure counts is the failure table's matter, which target is asked instead the itinerary's.
  */
 
-import type { TargetState } from '../conversation/target-state.ts';
+import type { TargetReport, TargetState } from '../conversation/target-state.ts';
 import type { ServedBy } from '../conversation/turn.ts';
 
 export interface Breaker {
@@ -42,6 +42,19 @@ export interface Breakers {
    * only that a target asks to be left alone still holds, as it speaks of now.
    */
   reset(provider: string, model: string | null): void;
+  /** What others should know of the targets that are not in service. */
+  reports(): TargetReport[];
+  /** Does as another server, which has found that out. What an attempt of this server is about to show still counts. */
+  adopt(report: TargetReport): void;
+}
+
+export interface BreakersOptions {
+  /** Told of every change of a target's state. */
+  onChange(state: TargetState): void;
+  /** Told of what an attempt of this server has shown, and others should know. */
+  report?(report: TargetReport): void;
+  /** Milliseconds since the epoch. */
+  now?(): number;
 }
 
 /** So many failures in a row are no accident. */
@@ -57,20 +70,19 @@ const LONGEST_OPEN_MILLISECONDS = 60_000;
 /** Callers choose models by name, so that targets are without number; those used last are remembered. */
 const MAX_TARGETS = 1000;
 
-/**
- * @param onChange told of every change of a target's state
- * @param now milliseconds since the epoch
- */
-export function createBreakers(
-  onChange: (state: TargetState) => void,
-  now: () => number = Date.now,
-): Breakers {
+export function createBreakers(options: BreakersOptions): Breakers {
   const breakers = new Map<string, KeptBreaker>();
-  return { of, states: () => [...breakers.values()].map(({ state }) => state()), reset };
+  return {
+    of: (target) => kept(target).breaker,
+    states: () => [...breakers.values()].map(({ state }) => state()),
+    reset,
+    reports: () => [...breakers.values()].map(({ shownToOthers }) => shownToOthers()).filter(isUnhealthy),
+    adopt: (report) => kept(report).adopt(report),
+  };
 
-  function of(target: ServedBy): Breaker {
+  function kept(target: ServedBy): KeptBreaker {
     const key = `${target.provider}\n${target.model}`;
-    const known = breakers.get(key) ?? createBreaker(target, onChange, now);
+    const known = breakers.get(key) ?? createBreaker(target, options);
     // Put at the end: the first ones are those that nobody has asked for longest.
     breakers.delete(key);
     breakers.set(key, known);
@@ -78,7 +90,7 @@ export function createBreakers(
       const [oldest] = breakers.keys();
       if (oldest !== undefined) breakers.delete(oldest);
     }
-    return known.breaker;
+    return known;
   }
 
   function reset(provider: string, model: string | null): void {
@@ -92,13 +104,18 @@ export function createBreakers(
 interface KeptBreaker {
   breaker: Breaker;
   state(): TargetState;
+  shownToOthers(): TargetReport;
+  adopt(report: TargetReport): void;
   reset(): void;
+}
+
+function isUnhealthy({ health }: TargetReport): boolean {
+  return health !== 'closed';
 }
 
 function createBreaker(
   { provider, model }: ServedBy,
-  onChange: (state: TargetState) => void,
-  now: () => number,
+  { onChange, report = () => undefined, now = Date.now }: BreakersOptions,
 ): KeptBreaker {
   let state: TargetState['state'] = 'closed';
   let since = now();
@@ -109,7 +126,7 @@ function createBreaker(
   let openings = 0;
   let recent = { since, attempts: 0, failures: 0 };
   const breaker: Breaker = { waitMilliseconds, isHealthy, isOpen, begin };
-  return { breaker, state: shown, reset };
+  return { breaker, state: shown, shownToOthers, adopt, reset };
 
   function waitMilliseconds(): number {
     // Nobody knows how long the trial takes; if it fails, it is at least this long.
@@ -126,7 +143,7 @@ function createBreaker(
 
   function begin(): Verdict {
     const isTrial = state === 'open';
-    if (isTrial) change('half_open', null);
+    if (isTrial) tell('half_open', null);
     else if (state === 'resting' && waitMilliseconds() === 0) change('closed', null);
     const begunAt = openings;
     const isOfBefore = () => begunAt !== openings;
@@ -138,7 +155,9 @@ function createBreaker(
         if (!isOfBefore()) failed(atOnce);
       },
       rest(milliseconds) {
-        if (!isOfBefore() || !isOpen()) rest(milliseconds);
+        if (isOfBefore() && isOpen()) return;
+        rest(milliseconds);
+        report(shownToOthers());
       },
       undecided() {
         if (isTrial && !isOfBefore()) undecided();
@@ -152,7 +171,7 @@ function createBreaker(
     openMilliseconds = FIRST_OPEN_MILLISECONDS;
     if (state === 'half_open') {
       recent = { since: now(), attempts: 0, failures: 0 };
-      change('closed', null);
+      tell('closed', null);
     }
   }
 
@@ -177,12 +196,31 @@ function createBreaker(
 
   function undecided(): void {
     // The trial has shown nothing, and the next attempt is one again.
-    if (state === 'half_open') change('open', now());
+    if (state === 'half_open') tell('open', now());
   }
 
   function open(): void {
     openings += 1;
-    change('open', now() + openMilliseconds);
+    tell('open', now() + openMilliseconds);
+  }
+
+  function adopt({ health, milliseconds }: TargetReport): void {
+    // Its own trial shows more than what others say.
+    if (state === 'half_open') return;
+    if (health === 'resting') rest(milliseconds);
+    else if (health === 'closed') adoptClosed();
+    else adoptOpen(milliseconds);
+  }
+
+  /** Left out for as long as there; or, while another server tries, until that must be over. */
+  function adoptOpen(milliseconds: number): void {
+    openMilliseconds = Math.min(Math.max(openMilliseconds, milliseconds), LONGEST_OPEN_MILLISECONDS);
+    if (state !== 'open') openings += 1;
+    change('open', Math.max(until ?? 0, now() + milliseconds));
+  }
+
+  function adoptClosed(): void {
+    if (state === 'open') reset();
   }
 
   function reset(): void {
@@ -204,6 +242,19 @@ function createBreaker(
     if (now() - recent.since > WINDOW_MILLISECONDS) recent = { since: now(), attempts: 0, failures: 0 };
     recent.attempts += 1;
     recent.failures += failures;
+  }
+
+  /** A change that others should know of. */
+  function tell(next: TargetState['state'], end: number | null): void {
+    change(next, end);
+    report(shownToOthers());
+  }
+
+  function shownToOthers(): TargetReport {
+    const health = ({ closed: 'closed', open: 'open', half_open: 'trial', resting: 'resting' } as const)[
+      shown().state
+    ];
+    return { provider, model, health, milliseconds: health === 'closed' ? 0 : waitMilliseconds() };
   }
 
   function change(next: TargetState['state'], end: number | null): void {

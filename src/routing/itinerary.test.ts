@@ -19,10 +19,10 @@ const HALF = 0.5;
 function journey(...given: (string | ScriptedIdentity)[]) {
   let now = 0;
   let endsAt = 300 * SECOND;
-  const breakers = createBreakers(
-    () => undefined,
-    () => now,
-  );
+  const breakers = createBreakers({
+    onChange: () => undefined,
+    now: () => now,
+  });
   const [first, ...others] = given.map((one) => targetOf(scriptedProvider(one)));
   assert.ok(first !== undefined);
   const targets: Targets = [first, ...others];
@@ -148,7 +148,7 @@ describe('the order of targets', () => {
     const { fail } = journey('a');
     assert.throws(() => fail('timeout'));
     const [mine, other] = [targetOf(scriptedProvider('a')), targetOf(scriptedProvider('a'))];
-    const breakers = createBreakers(() => undefined);
+    const breakers = createBreakers({ onChange: () => undefined });
     const itinerary = createItinerary([mine], breakers, () => SECOND, Math.random);
     assert.throws(() => itinerary.failed(other, new ProviderError('timeout')), /no target of this turn/);
   });

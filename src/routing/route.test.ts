@@ -20,10 +20,10 @@ function conditions(some: Partial<RouteConditions> = {}): RouteConditions {
     idleMilliseconds: 60_000,
     turnMilliseconds: 60_000,
     answerMaxBytes: 1000,
-    breakers: createBreakers(
-      () => undefined,
-      () => 0,
-    ),
+    breakers: createBreakers({
+      onChange: () => undefined,
+      now: () => 0,
+    }),
     random: () => 0,
     ...some,
   };

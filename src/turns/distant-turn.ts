@@ -1,43 +1,57 @@
 /**
- * A turn that another server runs, as this one sees it: nothing until it is over, then all of it, made again from what
- * was stored. Whoever follows it waits; how long is up to the server that runs it, or to the end of its lease.
+ * A turn that another server runs, as this one sees it: its events as that server tells them, if it can be heard, and once
+ * it is over all of them, made again from what was stored.
  */
 
-import { setTimeout as pause } from 'node:timers/promises';
 import { AppError } from '../errors.ts';
+import type { Exchange, TurnName } from '../replicas/exchange.ts';
+import { followDistant } from './distant-follower.ts';
 import type { Follower, LiveTurn } from './live-turn.ts';
+import type { SessionWatch } from './session-watch.ts';
 
-/** How often the store is asked. Turns take seconds. */
+/** How often the store is asked where nobody tells that the turn is over. Turns take seconds. */
 const LOOK_AGAIN_MILLISECONDS = 250;
 
-/**
- * @param look the turn from the store, once it is over; null while it runs. What it throws ends the waiting, but for
- * `store_unavailable`: an outage passes
- * @param closed ends the waiting when this server closes
- */
-export function distantTurn(id: string, look: () => Promise<LiveTurn | null>, closed: AbortSignal): LiveTurn {
+export interface DistantTurnOptions {
+  turn: TurnName;
+  /**
+   * The turn from the store, once it is over; null while it runs. What it throws ends the waiting, but for
+   * `store_unavailable`: an outage passes.
+   */
+  look(): Promise<LiveTurn | null>;
+  exchange: Exchange;
+  watch: SessionWatch;
+  /** Ends the waiting when this server closes. */
+  closed: AbortSignal;
+}
+
+export function distantTurn({ turn, look, exchange, watch, closed }: DistantTurnOptions): LiveTurn {
   const over = untilOver();
   const ended = over.then((live) => live.ended);
   // Not everybody who follows asks for the end.
   ended.catch(() => undefined);
-  return { id, ended, follow, asked: [] };
+  return { id: turn.turnId, ended, follow, asked: [] };
 
   async function untilOver(): Promise<LiveTurn> {
-    for (;;) {
+    for (let looks = 0; ; looks += 1) {
       const live = await look().catch(unlessOutage);
       if (live !== null) return live;
-      await pause(LOOK_AGAIN_MILLISECONDS, undefined, { ref: false, signal: closed }).catch(() => {
+      await watch.again(turn.sessionId, looks, LOOK_AGAIN_MILLISECONDS, closed).catch(() => {
         throw new AppError('server_shutting_down');
       });
     }
   }
 
   function follow(after: number, wake: () => void): Follower {
-    let follower: Follower | null = null;
+    const distant = followDistant(exchange, turn, after, wake);
+    let stored: Follower | null = null;
     let isOver = false;
     over.then(
       (live) => {
-        if (!isOver) follower = live.follow(after, wake);
+        if (isOver) return;
+        distant.close();
+        // What has come and was not read is there as well, under the same numbers.
+        stored = live.follow(distant.position, wake);
       },
       () => {
         isOver = true;
@@ -45,13 +59,14 @@ export function distantTurn(id: string, look: () => Promise<LiveTurn | null>, cl
       },
     );
     return {
-      next: () => follower?.next() ?? null,
+      next: () => (stored ?? distant).next(),
       get over() {
-        return follower?.over ?? isOver;
+        return stored?.over ?? isOver;
       },
       close() {
         isOver = true;
-        follower?.close();
+        distant.close();
+        stored?.close();
       },
     };
   }

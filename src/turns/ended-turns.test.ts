@@ -3,15 +3,31 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import fc from 'fast-check';
-import { isError, type OneSession, OWNER, openSession, reached, readToEnd } from '../../test/one-session.ts';
+import {
+  isError,
+  type OneSession,
+  OWNER,
+  openSession,
+  reached,
+  readToEnd,
+  shownToEnd,
+} from '../../test/one-session.ts';
 import { never, type Step, scriptedProvider } from '../../test/scripted-provider.ts';
 import { newId } from '../conversation/id.ts';
 import { inputItem } from '../conversation/message.ts';
 import type { FinishReason } from '../conversation/turn.ts';
+import { NO_EXCHANGE } from '../replicas/in-process.ts';
 import type { Store } from '../stores/store.ts';
-import { findStored } from './ended-turns.ts';
+import { findElsewhere } from './ended-turns.ts';
 import type { LiveTurn, NumberedEvent } from './live-turn.ts';
+import { createSessionWatch } from './session-watch.ts';
 import type { Turns } from './turns.ts';
+
+const ALONE = {
+  exchange: NO_EXCHANGE,
+  watch: createSessionWatch(NO_EXCHANGE),
+  closed: new AbortController().signal,
+};
 
 let session: OneSession;
 
@@ -20,24 +36,14 @@ beforeEach(async () => {
 });
 afterEach(() => session.close());
 
-/** The events with their numbers; the first one shows the turn as it is at the moment, apart from which none differ. */
-async function eventsOf(live: LiveTurn, after = -1): Promise<unknown[]> {
-  const events = await readToEnd(live, after);
-  return events.map((one) =>
-    one === 'expired' || one.event.type !== 'turn.started'
-      ? one
-      : { number: one.number, type: one.event.type, id: one.event.turn.id, parent: one.event.turn.parentId },
-  );
-}
-
 /** Follows a turn to its end and asserts that nobody can tell from its events whether it runs. */
 async function assertSameLater(turns: Turns, live: LiveTurn): Promise<void> {
-  const seen = await eventsOf(live);
+  const seen = await shownToEnd(live);
   const later = await turns.find(OWNER, session.sessionId, live.id);
   assert.notEqual(later, live);
   assert.deepEqual(await later.ended, await live.ended);
   for (const after of [-1, 0, 1, seen.length - 2, seen.length - 1]) {
-    assert.deepEqual(await eventsOf(later, after), seen.slice(after + 1));
+    assert.deepEqual(await shownToEnd(later, after), seen.slice(after + 1));
   }
 }
 
@@ -170,7 +176,10 @@ describe('a turn that does not run here', () => {
         return found !== null && asked < 3 ? { ...found, status: 'in_progress' } : found;
       },
     };
-    const live = await findStored(late, OWNER, session.sessionId, turn.id, new AbortController().signal);
+    const live = await findElsewhere(
+      { owner: OWNER, sessionId: session.sessionId, turnId: turn.id },
+      { ...ALONE, store: late },
+    );
     assert.deepEqual((await live.ended).turn, turn);
     assert.equal(asked, 3);
   });
@@ -215,7 +224,7 @@ describe('a turn that does not run here', () => {
       },
     };
     const find = (store: Store) =>
-      findStored(store, OWNER, session.sessionId, turn.id, new AbortController().signal);
+      findElsewhere({ owner: OWNER, sessionId: session.sessionId, turnId: turn.id }, { ...ALONE, store });
     const expired: Store = {
       ...session.store,
       async getSession(...asking) {

@@ -36,6 +36,8 @@ function shared() {
 
 const claimOf = (turnId: string): TurnClaim => ({ sessionId: 's', turnId, fence: 1 });
 
+const idOf = ({ turnId }: Pick<TurnClaim, 'turnId'>) => turnId;
+
 async function pass(milliseconds: number): Promise<void> {
   mock.timers.tick(milliseconds);
   await new Promise(setImmediate);
@@ -77,6 +79,28 @@ describe('leases', () => {
     state.cancelled = ['c'];
     await pass(LEASE / 5);
     assert.deepEqual(ends, ['a turn_superseded', 'c turn_cancelled']);
+    await leases.close();
+  });
+
+  it('are renewed with the places of turns that wait, which begin without being lost', async () => {
+    const { leases, renewals, state, silences } = shared();
+    const silence = Promise.withResolvers<void>();
+    silences.push(silence.promise);
+    const place = leases.stand({ sessionId: 's', turnId: 'a' });
+    await pass(LEASE / 5);
+    // It begins while its place is being renewed, which is not there any more.
+    place.release();
+    leases.keep(claimOf('a'), () => assert.fail('ended'));
+    state.lost = ['a'];
+    silence.resolve();
+    await pass(0);
+    state.lost = [];
+    await pass(LEASE / 5);
+    const turnIds = renewals.map(({ running, waiting }) => [running, waiting].map((all) => all.map(idOf)));
+    assert.deepEqual(turnIds, [
+      [[], ['a']],
+      [['a'], []],
+    ]);
     await leases.close();
   });
 

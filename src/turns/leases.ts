@@ -25,6 +25,8 @@ export interface Leases {
    * @param end called if the turn is to end: it does not hold its session any more, or somebody has cancelled it
    */
   keep(claim: TurnClaim, end: (reason: AppError) => void): { release(): void };
+  /** Keeps the turn's place in its session's line until `release` is called; one that is lost is taken anew by asking. */
+  stand(place: Pick<TurnClaim, 'sessionId' | 'turnId'>): { release(): void };
   close(): Promise<void>;
 }
 
@@ -38,14 +40,20 @@ export function createLeases({ store, leaseMilliseconds, onFailure, onInterrupte
   const every = leaseMilliseconds / PARTS;
   const milliseconds = leaseMilliseconds - every;
   const kept = new Map<string, { claim: TurnClaim; end: (reason: AppError) => void }>();
+  const places = new Set<Pick<TurnClaim, 'sessionId' | 'turnId'>>();
   let failing = false;
   let round: Promise<void> | null = null;
   const timer = store.isShared ? setInterval(nextRound, every).unref() : undefined;
-  return { milliseconds, keep, close };
+  return { milliseconds, keep, stand, close };
 
   function keep(claim: TurnClaim, end: (reason: AppError) => void) {
     kept.set(claim.turnId, { claim, end });
     return { release: () => kept.delete(claim.turnId) };
+  }
+
+  function stand(place: Pick<TurnClaim, 'sessionId' | 'turnId'>) {
+    places.add(place);
+    return { release: () => places.delete(place) };
   }
 
   /** While a store is slow or silent, rounds that were missed are not made up for. */
@@ -67,9 +75,13 @@ export function createLeases({ store, leaseMilliseconds, onFailure, onInterrupte
 
   async function renew(): Promise<void> {
     const running = [...kept.values()].map(({ claim }) => claim);
-    if (running.length > 0) {
-      const renewed = await store.renewTurns({ running, waiting: [], leaseMilliseconds: milliseconds });
-      for (const turnId of renewed.lost) kept.get(turnId)?.end(new AppError('turn_superseded'));
+    if (running.length > 0 || places.size > 0) {
+      const waiting = [...places];
+      const renewed = await store.renewTurns({ running, waiting, leaseMilliseconds: milliseconds });
+      // A place that is lost may be that of a turn which has begun in the meantime.
+      const held = new Set(running.map(({ turnId }) => turnId));
+      const lost = renewed.lost.filter((turnId) => held.has(turnId));
+      for (const turnId of lost) kept.get(turnId)?.end(new AppError('turn_superseded'));
       for (const turnId of renewed.cancelled) kept.get(turnId)?.end(new AppError('turn_cancelled'));
     }
     const { code, message } = new AppError('server_restarted');

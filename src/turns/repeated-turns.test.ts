@@ -13,7 +13,7 @@ import {
   textOf,
 } from '../../test/one-session.ts';
 import { never, type Step, scriptedProvider } from '../../test/scripted-provider.ts';
-import type { OnBusy } from './session-queue.ts';
+import type { OnBusy } from './turn-request.ts';
 import type { StartedTurn, Turns } from './turns.ts';
 
 let session: OneSession;

@@ -3,15 +3,12 @@
  * provider's wire, of fallback, or of who follows.
  */
 
-import type { TurnAllowance } from '../conversation/client.ts';
 import type { EndedTurn, TurnEvent } from '../conversation/event.ts';
-import type { Item } from '../conversation/item.ts';
-import type { RequestKey } from '../conversation/request-key.ts';
 import type { Turn } from '../conversation/turn.ts';
 import { type AppError, asAppError } from '../errors.ts';
 import type { Limiter } from '../limits/limiter.ts';
 import { type RouteConditions, type RouteEvent, route } from '../routing/route.ts';
-import type { Choice, TargetSelection } from '../routing/targets.ts';
+import type { TargetSelection } from '../routing/targets.ts';
 import { missingResults, turnsAnswered } from '../sessions/tool-calls.ts';
 import { cutWindow, windowItems } from '../sessions/window.ts';
 import { windowLimits } from '../sessions/window-limits.ts';
@@ -20,30 +17,8 @@ import { createAnswer } from './answer.ts';
 import { commit } from './commit.ts';
 import type { TurnLog } from './live-turn.ts';
 import { outcomeOf } from './outcome.ts';
-import type { OnBusy } from './session-queue.ts';
 import { chargeTokens, NO_CHARGE } from './token-charge.ts';
-
-/** What a door asks for. */
-export interface TurnRequest extends Choice {
-  owner: string;
-  /** What the owner's turns may take. */
-  allowance: TurnAllowance;
-  sessionId: string;
-  input: readonly Item[];
-  /** Places in this turn's window; null leaves it to the session. */
-  memoryLimit: number | null;
-  /** Passed to the provider as they are. */
-  options: Readonly<Record<string, unknown>>;
-  /** Whether the upstream call streams. */
-  stream: boolean;
-  /** The turn to follow; undefined = the head, null = the conversation starts again. */
-  parentTurnId: string | null | undefined;
-  onBusy: OnBusy;
-  /** Under which the request is done once; null does it each time. */
-  key: RequestKey | null;
-  /** Names in the log who asked. */
-  requestId: string;
-}
+import type { TurnRequest } from './turn-request.ts';
 
 export interface TurnRooms {
   store: Store;

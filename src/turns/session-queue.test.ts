@@ -3,7 +3,8 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { isError } from '../../test/one-session.ts';
 import { AppError } from '../errors.ts';
-import { createSessionQueue, type OnBusy, type Place, type SessionQueue } from './session-queue.ts';
+import { createSessionQueue, type Place, type SessionQueue } from './session-queue.ts';
+import type { OnBusy } from './turn-request.ts';
 
 const patient = new AbortController().signal;
 

@@ -5,9 +5,8 @@
  */
 
 import { AppError } from '../errors.ts';
-
-/** What to do where a turn is running already. */
-export type OnBusy = 'queue' | 'reject' | 'interrupt';
+import { queueFull, sessionBusy } from './entrance.ts';
+import type { OnBusy } from './turn-request.ts';
 
 export interface SessionQueue {
   /** @param line names a session and whose it is */
@@ -30,9 +29,6 @@ export interface Place {
   /** Lets the next one in. */
   leave(): void;
 }
-
-/** What a refused caller is told to wait. Turns take seconds, and one that ends makes room. */
-export const RETRY_AFTER_SECONDS = 1;
 
 interface Waiting {
   place: Place;
@@ -62,10 +58,10 @@ export function createSessionQueue(maxWaiting: number): SessionQueue {
       lines.set(sessionId, { running: place, interrupting: [], waiting: [] });
       return place;
     }
-    if (onBusy === 'reject') throw new AppError('session_busy');
+    if (onBusy === 'reject') throw sessionBusy(null);
     const waiting = line.waiting.length + line.interrupting.length;
     if (waiting >= maxWaiting) {
-      throw new AppError('session_queue_full', { waiting, retry_after: RETRY_AFTER_SECONDS });
+      throw queueFull(waiting);
     }
     if (onBusy === 'queue') return wait(line.waiting, place, signal);
     for (const { place: earlier } of line.interrupting) earlier.cancel(new AppError('turn_cancelled'));

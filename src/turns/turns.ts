@@ -1,29 +1,34 @@
 /** Turns as the doors start them: one at a time per session, run to their end whatever becomes of the caller. */
 
-import { setTimeout as pause } from 'node:timers/promises';
 import type { EndedTurn } from '../conversation/event.ts';
 import { newId } from '../conversation/id.ts';
-import { countPlaces, type Item } from '../conversation/item.ts';
 import { lastEvent } from '../conversation/traced-events.ts';
 import type { Turn } from '../conversation/turn.ts';
 import { AppError } from '../errors.ts';
 import type { Slots } from '../limits/slots.ts';
+import type { Exchange, TurnName } from '../replicas/exchange.ts';
 import { checkMemoryLimit, type MemorySettings } from '../sessions/sessions.ts';
-import type { BeginOutcome, TurnBegin } from '../stores/store.ts';
-import { type AdmittedPlace, withSlot } from './admitted-place.ts';
-import { findStored } from './ended-turns.ts';
+import type { BeginOutcome } from '../stores/store.ts';
+import { createBeginTurn } from './begin-turn.ts';
+import { findElsewhere } from './ended-turns.ts';
+import { type Begun, type Entrance, type Place, sessionBusy } from './entrance.ts';
 import type { Leases } from './leases.ts';
 import { createTurnLog, type LiveTurn } from './live-turn.ts';
-import { runTurn, type TurnRequest, type TurnRooms } from './run-turn.ts';
+import { createOwnEntrance } from './own-entrance.ts';
+import { createRelays } from './relays.ts';
+import { runTurn, type TurnRooms } from './run-turn.ts';
 import { createRunningTurns } from './running-turns.ts';
-import { createSessionQueue, type Place, RETRY_AFTER_SECONDS } from './session-queue.ts';
-import { rateLimited } from './token-charge.ts';
+import { createSessionWatch } from './session-watch.ts';
+import { createSharedEntrance } from './shared-entrance.ts';
+import type { TurnRequest } from './turn-request.ts';
 
 export interface TurnsOptions extends Omit<TurnRooms, 'defaultPlaces'> {
   memory: MemorySettings;
   /** For the turns of a client that may run at the same time. */
   slots: Slots;
-  leases: Pick<Leases, 'milliseconds' | 'keep'>;
+  leases: Pick<Leases, 'milliseconds' | 'keep' | 'stand'>;
+  /** With the servers that share the store. */
+  exchange: Exchange;
   /** Bound of a running turn's event log, in bytes. */
   logBytes: number;
   /** Messages that may wait for a session whose turn is running. */
@@ -68,29 +73,28 @@ export interface StartedTurn {
   queuedMilliseconds: number;
 }
 
-const LINES = { queue: 'end', interrupt: 'front', reject: null } as const;
-
-/** More calls than a model makes at once: 128 is what the largest providers allow. */
-const CALLS_REACH = 128;
-
 const NEVER = new AbortController().signal;
 
-/** How often a turn that waits for those of other servers looks whether it may begin. */
-const LOOK_AGAIN_MILLISECONDS = 100;
-
 export function createTurns(options: TurnsOptions): Turns {
-  const { memory, slots, leases, logBytes, queueMax, around, ...rooms } = options;
+  const { memory, slots, leases, exchange, logBytes, queueMax, around, ...rooms } = options;
   const { store, targets } = rooms;
   const context = { ...rooms, defaultPlaces: memory.defaultPlaces };
-  const queue = createSessionQueue(queueMax);
+  const watch = createSessionWatch(exchange);
   const running = createRunningTurns();
   /** Everything between a request and the end of its turn. */
   const underWay = new Set<Promise<unknown>>();
   const closed = new AbortController();
   const shutdown = new AbortController();
-  /** Nobody waits any more. */
-  const refused = new AbortController();
+  const entrance = createEntrance();
   const outOfGrace = shutdown.signal;
+  createRelays({
+    exchange,
+    find: ({ owner, sessionId, turnId }) => running.find(owner, sessionId, turnId)?.live,
+  });
+  exchange.listen((notice) => {
+    if (notice.kind === 'cancel') endHere(notice.turn);
+    else if (notice.kind === 'deleted') abandonHere(notice.sessionId);
+  });
   return { start, find, cancel, running: () => running.all().length, abandon, drain };
 
   async function start(request: TurnRequest, signal = NEVER): Promise<StartedTurn> {
@@ -148,88 +152,33 @@ export function createTurns(options: TurnsOptions): Turns {
   }
 
   async function beginInTurn(request: TurnRequest, signal: AbortSignal): Promise<StartedTurn> {
-    // What was done already is neither made to wait, nor does it interrupt anybody.
-    const known = queue.isBusy(lineOf(request)) ? await doneBefore(request) : null;
-    if (known !== null) return known;
-    const queuedAt = performance.now();
-    const place = await admit(request, signal);
-    if (place === null) {
-      const known = await doneBefore(request);
-      if (known !== null) return known;
-      throw rateLimited(RETRY_AFTER_SECONDS, 'concurrent_turns');
-    }
+    const askedAt = performance.now();
     const turn = newTurn(request);
-    try {
-      const begun = await beginWhenFree(
-        request,
-        turn,
-        AbortSignal.any([signal, place.signal, refused.signal]),
-      );
-      const queuedMilliseconds = performance.now() - queuedAt;
-      if (begun.kind === 'begun') {
-        return { live: run(request, turn, begun, place), replayed: false, queuedMilliseconds };
-      }
-      await place.leave();
-      return { ...(await replayed(request, begun)), queuedMilliseconds };
-    } catch (error) {
-      await place.leave();
-      throw error;
-    }
+    const { outcome, place } = await entrance.enter(request, turn, signal);
+    const queuedMilliseconds = performance.now() - askedAt;
+    if (place === null) return { ...(await replayed(request, outcome)), queuedMilliseconds };
+    return { live: run(request, turn, outcome, place), replayed: false, queuedMilliseconds };
   }
 
-  /** Begins the turn, on a shared store as soon as those of other servers let it. */
-  async function beginWhenFree(request: TurnRequest, turn: Turn, signal: AbortSignal): Promise<BeginOutcome> {
-    const { owner, sessionId, onBusy } = request;
-    let stands = false;
-    try {
-      for (;;) {
-        turn.createdAt = Date.now();
-        const outcome = await store.beginTurn(beginOf(request, turn));
-        if (outcome.kind === 'begun') stands = false;
-        if (outcome.kind !== 'busy' || !store.isShared || onBusy === 'reject') return outcome;
-        stands = true;
-        if (onBusy === 'interrupt' && outcome.turnId !== null) {
-          await store.cancelTurn(owner, sessionId, outcome.turnId);
-        }
-        await pause(LOOK_AGAIN_MILLISECONDS, undefined, { signal }).catch(() => {
-          throw signal.reason instanceof AppError ? signal.reason : new AppError('turn_cancelled');
-        });
-      }
-    } finally {
-      // Nobody behind it has to wait until its place lapses: it has given up, or its key's turn has begun elsewhere.
-      if (stands) track(store.leaveLine(sessionId, turn.id));
-    }
+  function createEntrance(): Entrance {
+    const begin = createBeginTurn({
+      store,
+      slots,
+      defaultPlaces: memory.defaultPlaces,
+      leaseMilliseconds: leases.milliseconds,
+    });
+    if (store.isShared) return createSharedEntrance({ begin, store, leases, watch, queueMax, endEarly });
+    return createOwnEntrance({
+      begin,
+      queueMax,
+      runningTurn(owner, sessionId) {
+        const turn = running.inSession(sessionId);
+        return turn?.owner === owner ? turn.live.id : null;
+      },
+    });
   }
 
-  /** The turn that the request's key stands for already; null if it has none, or would begin one. */
-  async function doneBefore(request: TurnRequest): Promise<StartedTurn | null> {
-    if (request.key === null) return null;
-    const known = await store.beginTurn({ ...beginOf(request, newTurn(request)), mayBegin: false });
-    return known.kind === 'replay' || known.kind === 'key_reused' ? replayed(request, known) : null;
-  }
-
-  /** A place in the session that holds one of the client's slots as well; null if none is free. */
-  async function admit(request: TurnRequest, signal: AbortSignal): Promise<AdmittedPlace | null> {
-    const place = await enter(request, signal);
-    return withSlot(place, slots, request.owner, request.allowance.concurrentTurns);
-  }
-
-  function enter(request: TurnRequest, signal: AbortSignal): Promise<Place> {
-    const line = lineOf(request);
-    if (request.onBusy === 'reject' && queue.isBusy(line)) {
-      const turn = running.inSession(request.sessionId);
-      // The line of a session that is somebody else's is no more than who else asks for it in vain.
-      throw busy(turn?.owner === request.owner ? turn.live.id : null);
-    }
-    return queue.enter(line, request.onBusy, signal);
-  }
-
-  function run(
-    request: TurnRequest,
-    turn: Turn,
-    begun: Extract<BeginOutcome, { kind: 'begun' }>,
-    place: AdmittedPlace,
-  ): LiveTurn {
+  function run(request: TurnRequest, turn: Turn, begun: Begun, place: Place): LiveTurn {
     turn.parentId = begun.parentId;
     const { promise: ended, resolve, reject } = Promise.withResolvers<EndedTurn>();
     const log = createTurnLog(turn.id, logBytes, ended);
@@ -263,35 +212,51 @@ export function createTurns(options: TurnsOptions): Turns {
   async function replayed(
     { owner, sessionId }: TurnRequest,
     outcome: Exclude<BeginOutcome, { kind: 'begun' }>,
-  ): Promise<StartedTurn> {
+  ): Promise<Pick<StartedTurn, 'live' | 'replayed'>> {
     if (outcome.kind !== 'replay') throw refusalOf(outcome);
     const live = await find(owner, sessionId, outcome.turn.id);
-    return { live, replayed: true, queuedMilliseconds: 0 };
+    return { live, replayed: true };
   }
 
   async function find(owner: string, sessionId: string, turnId: string): Promise<LiveTurn> {
     return (
       running.find(owner, sessionId, turnId)?.live ??
-      findStored(store, owner, sessionId, turnId, closed.signal)
+      findElsewhere({ owner, sessionId, turnId }, { store, exchange, watch, closed: closed.signal })
     );
   }
 
   async function cancel(owner: string, sessionId: string, turnId: string): Promise<Turn> {
-    const here = running.find(owner, sessionId, turnId);
-    if (here !== undefined) here.cancel(new AppError('turn_cancelled'));
-    else await store.cancelTurn(owner, sessionId, turnId);
+    await endEarly({ owner, sessionId, turnId });
     const { ended } = await find(owner, sessionId, turnId);
     return (await ended).turn;
   }
 
+  /** Wherever it runs; nothing happens if it does not. */
+  async function endEarly(turn: TurnName): Promise<void> {
+    if (endHere(turn)) return;
+    await store.cancelTurn(turn.owner, turn.sessionId, turn.turnId);
+    exchange.tell({ kind: 'cancel', turn });
+  }
+
+  /** Whether it runs here. */
+  function endHere({ owner, sessionId, turnId }: TurnName): boolean {
+    const here = running.find(owner, sessionId, turnId);
+    here?.cancel(new AppError('turn_cancelled'));
+    return here !== undefined;
+  }
+
   function abandon(sessionId: string): void {
+    exchange.tell({ kind: 'deleted', sessionId });
+    abandonHere(sessionId);
+  }
+
+  function abandonHere(sessionId: string): void {
     running.inSession(sessionId)?.cancel(new AppError('session_not_found'));
   }
 
   async function drain(graceMilliseconds: number): Promise<void> {
     const error = new AppError('server_shutting_down');
-    queue.refuse(error);
-    refused.abort(error);
+    entrance.refuse(error);
     const timer = setTimeout(() => {
       shutdown.abort(error);
       for (const turn of running.all()) turn.cancel(error);
@@ -306,41 +271,9 @@ export function createTurns(options: TurnsOptions): Turns {
     underWay.add(settled);
     void settled.then(() => underWay.delete(settled));
   }
-
-  function beginOf(
-    { owner, sessionId, parentTurnId, input, memoryLimit, key, onBusy }: TurnRequest,
-    turn: Turn,
-  ): TurnBegin {
-    return {
-      owner,
-      sessionId,
-      turnId: turn.id,
-      parentTurnId,
-      input,
-      createdAt: turn.createdAt,
-      reach: { places: memoryLimit, defaultPlaces: memory.defaultPlaces, taken: placesTaken(input) },
-      key,
-      mayBegin: true,
-      leaseMilliseconds: leases.milliseconds,
-      line: LINES[onBusy],
-    };
-  }
 }
 
 function noop(): void {}
-
-/** A line of its own for every owner: nobody waits for, or interrupts, the turns of somebody else. */
-function lineOf({ owner, sessionId }: TurnRequest): string {
-  return JSON.stringify([owner, sessionId]);
-}
-
-/**
- * Places that the input takes of the path to be read. Results reach further back instead: their calls must be
- * found however small the window is.
- */
-function placesTaken(input: readonly Item[]): number {
-  return input.some((item) => item.type === 'function_call_output') ? -CALLS_REACH : countPlaces(input);
-}
 
 function newTurn(request: TurnRequest): Turn {
   return {
@@ -369,14 +302,10 @@ function refusalOf(outcome: Exclude<BeginOutcome, { kind: 'begun' | 'replay' }>)
     case 'key_reused':
       return new AppError('idempotency_key_reused');
     case 'busy':
-      return busy(outcome.turnId);
+      return sessionBusy(outcome.turnId);
     case 'missing':
       return new AppError(outcome.what === 'session' ? 'session_not_found' : 'turn_not_found');
     case 'unusable_parent':
       return new AppError('parent_not_usable');
   }
-}
-
-function busy(turnId: string | null): AppError {
-  return new AppError('session_busy', turnId === null ? undefined : { turn_id: turnId });
 }

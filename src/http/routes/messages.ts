@@ -4,7 +4,7 @@ import type { FastifyReply } from 'fastify';
 import { Type } from 'typebox';
 import { AppError } from '../../errors.ts';
 import type { LiveTurn } from '../../turns/live-turn.ts';
-import type { TurnRequest } from '../../turns/run-turn.ts';
+import type { TurnRequest } from '../../turns/turn-request.ts';
 import { leaving, onAbort } from '../disconnect.ts';
 import { turnRequest, wantsStream } from '../message-request.ts';
 import { pageOf } from '../page-request.ts';

@@ -1,0 +1,30 @@
+/** What the doors ask of turns, whatever the wire that it came over. */
+
+import type { TurnAllowance } from '../conversation/client.ts';
+import type { Item } from '../conversation/item.ts';
+import type { RequestKey } from '../conversation/request-key.ts';
+import type { Choice } from '../routing/targets.ts';
+
+export interface TurnRequest extends Choice {
+  owner: string;
+  /** What the owner's turns may take. */
+  allowance: TurnAllowance;
+  sessionId: string;
+  input: readonly Item[];
+  /** Places in this turn's window; null leaves it to the session. */
+  memoryLimit: number | null;
+  /** Passed to the provider as they are. */
+  options: Readonly<Record<string, unknown>>;
+  /** Whether the upstream call streams. */
+  stream: boolean;
+  /** The turn to follow; undefined = the head, null = the conversation starts again. */
+  parentTurnId: string | null | undefined;
+  onBusy: OnBusy;
+  /** Under which the request is done once; null does it each time. */
+  key: RequestKey | null;
+  /** Names in the log who asked. */
+  requestId: string;
+}
+
+/** What to do where a turn of the session is running already. */
+export type OnBusy = 'queue' | 'reject' | 'interrupt';
