@@ -89,7 +89,7 @@ export async function startParley(config: Config, log: Logger, peers: Peers | nu
     const redis = await openRedis(config, log);
     if (redis !== null) phases.unshift({ name: 'redis', close: async () => redis.connection.close() });
     const exchange = redis !== null && opened.isShared ? await redis.openExchange() : NO_EXCHANGE;
-    phases.unshift({ name: 'exchange', close: () => exchange.close() });
+    if (exchange !== NO_EXCHANGE) phases.unshift({ name: 'exchange', close: () => exchange.close() });
 
     const providers = createProviders(
       config.providerNames.map(providerMaker(config)).map(tracing.provider),

@@ -6,7 +6,7 @@ import { describe, it } from 'node:test';
 
 const page = readFileSync('docs/outages.md', 'utf8');
 
-for (const engine of ['SQLite', 'Redis', 'PostgreSQL', 'Limits']) {
+for (const engine of ['SQLite', 'Redis', 'PostgreSQL', 'Limits', 'Exchange']) {
   const prefix = engine === 'PostgreSQL' ? 'postgres' : engine.toLowerCase();
   describe(`the outages of ${engine}`, () => {
     const named = rowsOf(engine).map((row) => /`([^`]+)` \|$/.exec(row)?.[1] ?? row);

@@ -7,7 +7,6 @@
 import type { AuditEntry } from '../conversation/client.ts';
 import { newId } from '../conversation/id.ts';
 import type { StoppedProvider } from '../conversation/stopped-provider.ts';
-import type { TargetState } from '../conversation/target-state.ts';
 import type { AdminStore } from '../stores/admin-store.ts';
 
 /** Providers are named as they are configured: whoever calls has looked the name up. */
