@@ -48,7 +48,7 @@ export async function startParleyWithDouble(env: Record<string, string> = {}): P
 export async function startParleysWithDouble(env: Record<string, string>): Promise<ParleysWithDouble> {
   const double = await startProviderDouble();
   const start = () => startParley({ ...settingsFor(double), ...env });
-  const parleys = await Promise.all([start(), start()]);
+  const parleys = await Promise.all([start(), start(), start()]);
   const ports = parleys.map(({ url }) => Number(new URL(url).port));
   const balancer = await startTcpBalancer(() => ports);
   const client = await clientOf(`http://127.0.0.1:${balancer.port}`, double);

@@ -1,5 +1,5 @@
 /**
- * The same races on every store: against one server on SQLite, and against two behind a balancer on each engine that
+ * The same races on every store: against one server on SQLite, and against three behind a balancer on each engine that
  * servers can share. It starts and stops them, and knows no race.
  */
 
@@ -30,7 +30,7 @@ export function onEveryStore(
     races(false);
   });
   for (const name of SHARED_ENGINES) {
-    describe(`two servers that share ${name}`, { skip: skipWithoutEngine(name) }, () => {
+    describe(`three servers that share ${name}`, { skip: skipWithoutEngine(name) }, () => {
       let engine: SharedEngine;
       let server: ParleysWithDouble;
       before(async () => {
