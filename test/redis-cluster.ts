@@ -1,7 +1,8 @@
 /** A real Redis Cluster for tests: three masters, each with a replica, six processes in all (redis-server.ts). */
 
 import { setTimeout as pause } from 'node:timers/promises';
-import { type RedisServer, redisCommand, startRedis } from './redis-server.ts';
+import { createClient } from '@redis/client';
+import { type RedisServer, startRedis } from './redis-server.ts';
 
 export interface RedisCluster {
   /** By the addresses of its first masters, with keys of its own for each call. */
@@ -13,42 +14,19 @@ export interface RedisCluster {
 
 const MASTERS = 3;
 const SLOTS = 16_384;
-/** A node that was silent for a second is taken to be dead. */
-const CLUSTERED =
-  '--cluster-enabled yes --cluster-config-file nodes.conf --cluster-node-timeout 1000 --appendonly yes'.split(
-    ' ',
-  );
+/**
+ * A node that was silent for a second is taken to be dead. A replica is given what there is at once, and not only after
+ * others had time to come as well.
+ */
+const CLUSTERED = [
+  '--cluster-enabled yes --cluster-config-file nodes.conf --cluster-node-timeout 1000',
+  '--appendonly yes --repl-diskless-sync-delay 0',
+].flatMap((options) => options.split(' '));
 
 export async function startRedisCluster(): Promise<RedisCluster> {
   const nodes = await Promise.all(Array.from({ length: 2 * MASTERS }, () => startRedis(...CLUSTERED)));
   const [first] = nodes as [RedisServer];
-  const say = (node: number, ...words: string[]) => nodes[node]!.command('CLUSTER', ...words);
-  for (let node = 0; node < nodes.length; node += 1) await say(node, 'SET-CONFIG-EPOCH', `${node + 1}`);
-  for (let master = 0; master < MASTERS; master += 1) {
-    const bounds = [master, master + 1].map((edge) => Math.floor((edge * SLOTS) / MASTERS));
-    await say(master, 'ADDSLOTSRANGE', `${bounds[0]}`, `${bounds[1]! - 1}`);
-  }
-  for (let node = 1; node < nodes.length; node += 1) {
-    await say(0, 'MEET', '127.0.0.1', `${nodes[node]!.port}`, `${nodes[node]!.busPort}`);
-  }
-  const everybodyKnows = async () => {
-    const texts = await Promise.all(nodes.map(({ port }) => redisCommand(port, 'CLUSTER', 'INFO')));
-    return texts.every((text) => text.includes(`cluster_known_nodes:${nodes.length}`));
-  };
-  await until(everybodyKnows);
-  for (let master = 0; master < MASTERS; master += 1) {
-    await say(MASTERS + master, 'REPLICATE', await say(master, 'MYID'));
-  }
-  await until(async () => {
-    const texts = await Promise.all(nodes.map(({ port }) => redisCommand(port, 'CLUSTER', 'INFO')));
-    const replicas = await Promise.all(
-      nodes.slice(MASTERS).map((node) => node.command('INFO', 'replication')),
-    );
-    return (
-      texts.every((text) => text.includes('cluster_state:ok')) &&
-      replicas.every((text) => text.includes('master_link_status:up'))
-    );
-  });
+  await join(nodes);
 
   return {
     url: () =>
@@ -58,6 +36,52 @@ export async function startRedisCluster(): Promise<RedisCluster> {
       await Promise.all(nodes.map((node) => node.stop()));
     },
   };
+}
+
+/** Makes one cluster of them; resolves when all agree on it, and the replicas have what their masters have. */
+async function join(nodes: readonly RedisServer[]): Promise<void> {
+  // They are asked often, and a connection for each question would be most of the work.
+  const operators = await Promise.all(
+    nodes.map(({ port }) => createClient({ RESP: 2, socket: { host: '127.0.0.1', port } }).connect()),
+  );
+  try {
+    await formed(nodes, (node, ...words) => operators[node]!.sendCommand(words));
+  } finally {
+    for (const operator of operators) operator.destroy();
+  }
+}
+
+/** @param say a command to one of them, by its number */
+async function formed(
+  nodes: readonly RedisServer[],
+  say: (node: number, ...words: string[]) => Promise<string>,
+): Promise<void> {
+  const all = (...words: string[]) => Promise.all(nodes.map((_, node) => say(node, ...words)));
+  for (let node = 0; node < nodes.length; node += 1) {
+    await say(node, 'CLUSTER', 'SET-CONFIG-EPOCH', `${node + 1}`);
+  }
+  for (let master = 0; master < MASTERS; master += 1) {
+    const bounds = [master, master + 1].map((edge) => Math.floor((edge * SLOTS) / MASTERS));
+    await say(master, 'CLUSTER', 'ADDSLOTSRANGE', `${bounds[0]}`, `${bounds[1]! - 1}`);
+  }
+  for (const { port, busPort } of nodes.slice(1)) {
+    await say(0, 'CLUSTER', 'MEET', '127.0.0.1', `${port}`, `${busPort}`);
+  }
+  await until(async () => {
+    const texts = await all('CLUSTER', 'INFO');
+    return texts.every((text) => text.includes(`cluster_known_nodes:${nodes.length}`));
+  });
+  for (let master = 0; master < MASTERS; master += 1) {
+    await say(MASTERS + master, 'CLUSTER', 'REPLICATE', await say(master, 'CLUSTER', 'MYID'));
+  }
+  await until(async () => {
+    const texts = await all('CLUSTER', 'INFO');
+    const replicas = (await all('INFO', 'replication')).slice(MASTERS);
+    return (
+      texts.every((text) => text.includes('cluster_state:ok')) &&
+      replicas.every((text) => text.includes('master_link_status:up'))
+    );
+  });
 }
 
 /** Waits until the replica has all that its master has. */
