@@ -29,6 +29,11 @@ replicated(
   },
 );
 
+interface Pair {
+  one: ParleyProcess;
+  other: ParleyProcess;
+}
+
 interface Engine {
   /** For `DATABASE_URL`. */
   url: string;
@@ -39,16 +44,30 @@ function replicated(name: string, skip: string | false, start: () => Promise<Eng
   describe(`servers that share ${name}`, { skip }, () => {
     let engine: Engine;
     let double: ProviderDouble;
+    let started: Promise<Pair> | undefined;
     before(async () => {
       [engine, double] = await Promise.all([start(), startProviderDouble()]);
     });
     after(async () => {
+      await Promise.all(Object.values((await started) ?? {}).map(removeParley));
       await Promise.all([engine.stop(), double.close()]);
     });
 
-    /** Two servers, as one test needs them. */
-    async function pair(context: TestContext, env: Record<string, string> = {}) {
+    /** The two servers of all tests that leave them as they were. */
+    function sharedPair(): Promise<Pair> {
       double.reset();
+      return (started ??= startPair());
+    }
+
+    /** Two servers, as one test needs them. */
+    async function pair(context: TestContext, env: Record<string, string> = {}): Promise<Pair> {
+      double.reset();
+      const servers = await startPair(env);
+      context.after(() => Promise.all(Object.values(servers).map(removeParley)));
+      return servers;
+    }
+
+    async function startPair(env: Record<string, string> = {}): Promise<Pair> {
       const settings = {
         DATABASE_URL: engine.url,
         TURN_LEASE_SECONDS: String(LEASE_SECONDS),
@@ -59,7 +78,6 @@ function replicated(name: string, skip: string | false, start: () => Promise<Eng
         ...env,
       };
       const [one, other] = await Promise.all([startParley(settings), startParley(settings)]);
-      context.after(() => Promise.all([one, other].map(removeParley)));
       return { one, other };
     }
 
@@ -75,8 +93,8 @@ function replicated(name: string, skip: string | false, start: () => Promise<Eng
       return { answer, turnId: body.data[0].id as string, go: go.resolve };
     }
 
-    test('a conversation goes on at any of them', async (context) => {
-      const { one, other } = await pair(context);
+    test('a conversation goes on at any of them', async () => {
+      const { one, other } = await sharedPair();
       const session = await newSession(one.url);
       assert.equal((await send(one.url, session, 'One')).status, 200);
       assert.equal((await send(other.url, session, 'Two')).status, 200);
@@ -86,8 +104,8 @@ function replicated(name: string, skip: string | false, start: () => Promise<Eng
       );
     });
 
-    test('a message waits for the turn that runs elsewhere, in order, or is refused', async (context) => {
-      const { one, other } = await pair(context);
+    test('a message waits for the turn that runs elsewhere, in order, or is refused', async () => {
+      const { one, other } = await sharedPair();
       const session = await newSession(one.url);
       const first = await held(one, session);
       const second = send(other.url, session, 'Second');
@@ -101,8 +119,8 @@ function replicated(name: string, skip: string | false, start: () => Promise<Eng
       assert.deepEqual(said, ['Hold on', 'held', 'Second', 'You said: Second']);
     });
 
-    test('a hundred messages at once, at both of them, are as many turns one after another', async (context) => {
-      const { one, other } = await pair(context);
+    test('a hundred messages at once, at both of them, are as many turns one after another', async () => {
+      const { one, other } = await sharedPair();
       const session = await newSession(one.url);
       const answers = await Promise.all(
         Array.from({ length: 100 }, (_, index) => send((index % 2 ? one : other).url, session, `m${index}`)),
@@ -154,8 +172,8 @@ function replicated(name: string, skip: string | false, start: () => Promise<Eng
       assert.deepEqual(said, ['Meanwhile', 'You said: Meanwhile']);
     });
 
-    test('a turn that lasts longer than its lease keeps it', async (context) => {
-      const { one, other } = await pair(context);
+    test('a turn that lasts longer than its lease keeps it', async () => {
+      const { one, other } = await sharedPair();
       const session = await newSession(one.url);
       const long = await held(one, session);
       await pause(LEASE_SECONDS * 2500);
@@ -165,8 +183,8 @@ function replicated(name: string, skip: string | false, start: () => Promise<Eng
       assert.equal((await long.answer).status, 200);
     });
 
-    test('a turn is cancelled, or interrupted, from any of them', async (context) => {
-      const { one, other } = await pair(context);
+    test('a turn is cancelled, or interrupted, from any of them', async () => {
+      const { one, other } = await sharedPair();
       const session = await newSession(one.url);
       const first = await held(one, session);
       const cancelled = await call(
@@ -183,8 +201,8 @@ function replicated(name: string, skip: string | false, start: () => Promise<Eng
       assert.equal((await second.answer).status, 409);
     });
 
-    test('a request that is sent again elsewhere is the same turn, running or over', async (context) => {
-      const { one, other } = await pair(context);
+    test('a request that is sent again elsewhere is the same turn, running or over', async () => {
+      const { one, other } = await sharedPair();
       const session = await newSession(one.url);
       const key = { 'idempotency-key': 'k' };
       const first = await held(one, session, key);
@@ -199,8 +217,8 @@ function replicated(name: string, skip: string | false, start: () => Promise<Eng
       assert.equal(double.requests.length, 1);
     });
 
-    test('the events of a turn that runs elsewhere are there when it is over', async (context) => {
-      const { one, other } = await pair(context);
+    test('the events of a turn that runs elsewhere are there when it is over', async () => {
+      const { one, other } = await sharedPair();
       const session = await newSession(one.url);
       const turn = await held(one, session);
       const events = fetch(`${other.url}/sessions/${session}/turns/${turn.turnId}/events`);
