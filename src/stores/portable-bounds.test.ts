@@ -12,7 +12,7 @@ import { openMemoryStore } from './sqlite.ts';
 import { answerMessage, sampleOutcome, sampleSession, userMessage } from './store-samples.contract.ts';
 import { recordJson } from './stored-json.ts';
 
-const SESSIONS = 400;
+const SESSIONS = 150;
 const TURNS = 50;
 const ITEMS_OF_TURN = 10;
 const ITEMS = SESSIONS * TURNS * ITEMS_OF_TURN;

@@ -37,6 +37,9 @@ export type OpenPortable = (context: TestContext) => Promise<OpenedStore>;
 /** Histories that are moved between each two engines: each opens two new stores. */
 const RUNS = 4;
 
+/** Enough to tell a restore that asks for a bounded number ahead from one that asks for all. */
+const MANY_SESSIONS = 2000;
+
 export function describeMove(name: string, openSource: OpenPortable, openTarget: OpenPortable): void {
   describe(`from ${name}`, () => {
     test('any history is there as it was', async (context) => {
@@ -234,7 +237,7 @@ export function describePortable(name: string, open: OpenPortable): void {
       ];
       let mostAhead = 0;
       const many = async function* (): AsyncGenerator<PortableRecord> {
-        for (let made = 0; made < 3000; made += 1) {
+        for (let made = 0; made < MANY_SESSIONS; made += 1) {
           const id = `s-${String(made).padStart(5, '0')}`;
           const turnId = `t-${made}`;
           yield { kind: 'session', value: { ...head.value, id, headTurnId: turnId } };
@@ -246,7 +249,7 @@ export function describePortable(name: string, open: OpenPortable): void {
       };
       await other.portable.restore(many());
       assert.ok(mostAhead <= 1100, `${mostAhead} sessions were taken ahead of what was written`);
-      assert.equal(await other.portable.countSessions(), 3000);
+      assert.equal(await other.portable.countSessions(), MANY_SESSIONS);
     });
 
     test('a store that is closed says so', async (context) => {
