@@ -85,8 +85,11 @@ async function fight(surroundings: ClientSurroundings, blows: number): Promise<S
   };
 
   async function strikeAll(): Promise<void> {
+    let deck: Moment[] = [];
     for (let blow = 0; blow < blows; blow += 1) {
-      const moment = random.pick(MOMENTS);
+      // All moments come before one comes again, so that few blows hit each of them as well.
+      if (deck.length === 0) deck = random.shuffled(MOMENTS);
+      const moment = deck.pop() ?? MOMENTS[0];
       await moments.come(moment, random.integer(1, MOMENTS_MOST));
       await delay(random.integer(0, DELAY_MOST_MILLISECONDS));
       hits[moment] += 1;
