@@ -112,16 +112,24 @@ export async function openConnection(
   function bounded<Reply>(work: (deadline: number) => Promise<unknown>): Promise<Reply> {
     if (isClosed) return Promise.reject(unavailable(new NotConnectedError('The connection is closed.')));
     return new Promise<Reply>((resolve, reject) => {
-      const timer = setTimeout(() => {
-        reject(unavailable(whyNot()));
-        replaceTransport();
-      }, timeoutMilliseconds);
+      let isSettled = false;
+      // Where this process was the one that had no time, the answer may be here already: it is read first.
+      const timer = setTimeout(() => setImmediate(giveUp), timeoutMilliseconds);
       work(performance.now() + timeoutMilliseconds)
         .then(
           (reply) => resolve(reply as Reply),
           (error: unknown) => reject(asStoreError(error)),
         )
-        .finally(() => clearTimeout(timer));
+        .finally(() => {
+          isSettled = true;
+          clearTimeout(timer);
+        });
+
+      function giveUp(): void {
+        if (isSettled) return;
+        reject(unavailable(whyNot()));
+        replaceTransport();
+      }
     });
   }
 
