@@ -24,11 +24,12 @@ describe('servers that share a Redis', { skip: skipWithoutRedis }, () => {
     assert.equal(statuses.filter((status) => status === 429).length, 130);
     const [{ url }] = servers as [ParleyProcess];
     const { headers } = await call(url, 'GET', '/sessions');
-    assert.match(headers.get('ratelimit') ?? '', /"address";r=0;t=(999|1000)$/);
+    assert.match(headers.get('ratelimit') ?? '', /"address";r=0;t=(9\d\d|1000)$/);
   });
 
   test('let it through by the rate as well', async (context) => {
-    const limits = { rps: 40, burst: 10 };
+    // Slow enough that a busy machine asks for more than there is, and that pauses let nothing go to waste.
+    const limits = { rps: 10, burst: 20 };
     const servers = await startLimited(context, redis, 3, {
       RATE_RPS: `${limits.rps}`,
       RATE_BURST: `${limits.burst}`,
