@@ -5,8 +5,8 @@ import { type TestContext, test } from 'node:test';
 import { SHARED_ENGINES, skipWithoutEngine } from '../shared-engine.ts';
 import { type CampaignStore, runCampaign } from './campaign.ts';
 
-/** Sixteen at each of the moments in a turn's life, over four servers. */
-const KILLS = 80;
+/** Forty at each of the moments in a turn's life, over four servers. */
+const KILLS = 200;
 /** Against three servers that share a store; each takes two seconds or more, and every fourth is a pair. All kinds come. */
 const BLOWS = 12;
 /** What is broken once is often broken everywhere. */

@@ -7,7 +7,7 @@ import { type CampaignOptions, type CampaignReport, type CampaignStore, runCampa
 const USAGE = 'Usage: npm run crash -- [--kills N] [--store sqlite|redis|postgres] [--seed S]';
 
 /** As many as `npm test` does. */
-const KILLS = 80;
+const KILLS = 200;
 const STORES: readonly CampaignStore[] = ['sqlite', ...SHARED_ENGINES];
 
 try {
