@@ -84,13 +84,12 @@ async function formed(
   });
 }
 
-/** Waits until the replica has all that its master has. */
-export function untilReplicated(master: RedisServer, replica: RedisServer): Promise<void> {
+/** Waits until the replica has all that its master has now. */
+export async function untilReplicated(master: RedisServer, replica: RedisServer): Promise<void> {
   const offset = async (server: RedisServer, name: string) =>
-    new RegExp(`${name}:(\\d+)`).exec(await server.command('INFO', 'replication'))?.[1];
-  return until(
-    async () => (await offset(master, 'master_repl_offset')) === (await offset(replica, 'slave_repl_offset')),
-  );
+    Number(new RegExp(`${name}:(\\d+)`).exec(await server.command('INFO', 'replication'))?.[1] ?? -1);
+  const now = await offset(master, 'master_repl_offset');
+  await until(async () => (await offset(replica, 'slave_repl_offset')) >= now);
 }
 
 async function until(ask: () => Promise<boolean>): Promise<void> {

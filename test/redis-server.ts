@@ -5,7 +5,7 @@
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -41,10 +41,21 @@ export const skipWithoutRedis: string | false =
   redisBinary === null && 'there is no redis-server on this machine: apt-get install redis-server';
 
 /** @param options more of the command line, such as `--appendfsync always` */
-export async function startRedis(...options: string[]): Promise<RedisServer> {
+export function startRedis(...options: string[]): Promise<RedisServer> {
+  return startAnywhere('server', options);
+}
+
+/** A sentinel, which watches nobody yet. */
+export function startSentinel(): Promise<RedisServer> {
+  return startAnywhere('sentinel', []);
+}
+
+type Role = 'server' | 'sentinel';
+
+async function startAnywhere(role: Role, options: readonly string[]): Promise<RedisServer> {
   for (let tries = 1; ; tries += 1) {
     try {
-      return await startOn(await freePort(), await freePort(), options);
+      return await startOn(await freePort(), await freePort(), role, options);
     } catch (error) {
       // Somebody else may have taken the port in between.
       if (tries === TRIES) throw error;
@@ -52,10 +63,22 @@ export async function startRedis(...options: string[]): Promise<RedisServer> {
   }
 }
 
-async function startOn(port: number, busPort: number, options: readonly string[]): Promise<RedisServer> {
+async function startOn(
+  port: number,
+  busPort: number,
+  role: Role,
+  options: readonly string[],
+): Promise<RedisServer> {
   const directory = mkdtempSync(join(tmpdir(), 'parley-redis-'));
   const words = ['--port', `${port}`, '--cluster-port', `${busPort}`, '--bind', '127.0.0.1'];
   words.push('--dir', directory, '--save', '', ...options);
+  if (role === 'sentinel') {
+    // What it comes to know it writes into its configuration, which has to be a file.
+    const configuration = join(directory, 'sentinel.conf');
+    writeFileSync(configuration, '');
+    words.unshift(configuration);
+    words.push('--sentinel');
+  }
   let server: ChildProcess | null = null;
   let prefixes = 0;
   const endNow = () => server?.kill('SIGKILL');
@@ -85,7 +108,7 @@ async function startOn(port: number, busPort: number, options: readonly string[]
     const lines: string[] = [];
     for await (const line of createInterface({ input: child.stdout })) {
       lines.push(line);
-      if (line.includes('Ready to accept connections')) {
+      if (/Ready to accept connections|Sentinel ID is/.test(line)) {
         // Nobody reads what it says from here on, which it does not mind.
         child.stdout.destroy();
         return;

@@ -5,6 +5,7 @@
  */
 
 import { AppError } from '../errors.ts';
+import { createTransport } from './create-transport.ts';
 import {
   asStoreError,
   isRefusal,
@@ -14,7 +15,7 @@ import {
 } from './failures.ts';
 import type { RedisLocation } from './location.ts';
 import type { Script } from './script.ts';
-import { createTransport, type Transport } from './transport.ts';
+import type { Transport } from './transport.ts';
 
 export interface RedisConnection {
   /** Whether keys of different slots may lie with different servers. */

@@ -47,6 +47,11 @@ export class NotConnectedError extends Error {
   override readonly name = 'NotConnectedError';
 }
 
+/** Every sentinel was asked, and none knows a master of that name. */
+export class UnknownMasterError extends Error {
+  override readonly name = 'UnknownMasterError';
+}
+
 /** The error as callers of a store know it; what is a mistake of the program stays what it is. */
 export function asStoreError(error: unknown): unknown {
   return isOutage(error) ? new AppError('store_unavailable', undefined, { cause: error }) : error;
@@ -58,9 +63,10 @@ export function isWorthAnotherTry(error: unknown): boolean {
   return error instanceof NotConnectedError || nameOf(error) === 'ClientOfflineError';
 }
 
-/** Whether a server answers, and says that it does not serve us: trying again changes nothing. */
+/** Whether somebody answers, and it is clear that he will not serve us: trying again changes nothing. */
 export function isRefusal(error: unknown): boolean {
-  return error instanceof ErrorReply && !MOMENTARY.has(word(error));
+  if (error instanceof ErrorReply) return !MOMENTARY.has(word(error));
+  return error instanceof UnknownMasterError || (error instanceof Error && isCipherError(error));
 }
 
 /** Whether the server does not know the script any more: it was started anew, or flushed. */

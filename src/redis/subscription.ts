@@ -1,7 +1,7 @@
 /** Messages of channels, over a connection of its own, which the driver makes anew when it breaks. */
 
+import { createTransport } from './create-transport.ts';
 import type { RedisLocation } from './location.ts';
-import { createTransport } from './transport.ts';
 
 export interface Subscription {
   close(): void;
