@@ -3,6 +3,7 @@
 import type { Logger } from 'pino';
 import type { Config } from '../config/schema.ts';
 import { type Parley, version } from '../main.ts';
+import { placeOf } from './place-of.ts';
 
 /** What an operator should know from the log. */
 export function sayAtStart(
@@ -23,7 +24,8 @@ export function greeting({ url, adminUrl, providers, open }: Parley, config: Con
   const { name, defaultModel } = providers.default;
   const note =
     name === 'demo' ? ' (a demonstration that needs no key; set OPENAI_API_KEY for a real model)' : '';
-  const data = whereDataIs(config.databaseUrl);
+  const { databaseUrl } = config;
+  const data = databaseUrl === 'memory:' ? 'in memory, gone when the server stops' : placeOf(databaseUrl);
   // Whoever copies the command puts a key in; it is none of this process's to print.
   const key = open ? '' : " -H 'Authorization: Bearer YOUR_KEY'";
   return `
@@ -38,12 +40,4 @@ Try it:
     -H 'content-type: application/json' -d '{"content": "Hello, who are you?"}'
 
 `;
-}
-
-/** Without whatever a location may say of users and passwords. */
-function whereDataIs(databaseUrl: string): string {
-  if (databaseUrl === 'memory:') return 'in memory, gone when the server stops';
-  if (databaseUrl.startsWith('sqlite:')) return databaseUrl.slice('sqlite:'.length);
-  const { protocol, host, pathname } = new URL(databaseUrl);
-  return `${protocol}//${host}${pathname}`;
 }

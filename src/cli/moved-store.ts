@@ -9,6 +9,7 @@ import { ExportFormatError } from '../stores/portable-lines.ts';
 import { StoreInUseError } from '../stores/store-in-use.ts';
 import { CommandError } from './command-error.ts';
 import { EXIT_DATA } from './exit-codes.ts';
+import { placeOf } from './place-of.ts';
 
 const FILE = 'sqlite:';
 
@@ -33,14 +34,6 @@ export async function openMovedStore(location: string, mayMake: boolean, log: Lo
     }
     throw asCommandError(error);
   }
-}
-
-/** The store's place, without whatever its location may say of users, passwords and options. */
-export function placeOf(location: string): string {
-  if (location.startsWith(FILE)) return location.slice(FILE.length);
-  const [, scheme = '', rest = ''] = /^([a-z]+:\/\/)(.*)$/s.exec(location) ?? [];
-  // A password that is not encoded may hold any of these: what comes after the last @ holds none.
-  return scheme + (rest.slice(rest.lastIndexOf('@') + 1).split(/[?#]/, 1)[0] ?? '');
 }
 
 /** One line about any error, and the exit code. */
