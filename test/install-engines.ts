@@ -1,13 +1,15 @@
 /**
  * Makes sure that the engines which the tests run against are on this machine: Redis, PostgreSQL and the pooler before
- * it, and nginx. As root on Debian or its like it installs what is missing from the distribution; otherwise it names the
- * command. It always ends well: tests of an engine that is not there are skipped and say so.
+ * it, nginx, and OpenSSL for certificates. As root on Debian or its like it installs what is missing from the
+ * distribution; otherwise it names the command. It always ends well: tests of an engine that is not there are skipped and
+ * say so.
  *
  * `npm run test:only` runs it before the tests, and again with `--report` after them, to have the last word.
  */
 
 import { spawnSync } from 'node:child_process';
 import { existsSync, globSync, rmSync, writeFileSync } from 'node:fs';
+import { skipWithoutOpenssl } from './certificates.ts';
 import { findNginx } from './deploy/nginx-server.ts';
 
 interface Engine {
@@ -29,6 +31,7 @@ const engines: readonly Engine[] = [
     isThere: () => runs('postgres') || globSync('/usr/lib/postgresql/*/bin/postgres').length > 0,
   },
   { name: 'PgBouncer', package: 'pgbouncer', isThere: () => runs('pgbouncer') },
+  { name: 'OpenSSL', package: 'openssl', isThere: () => skipWithoutOpenssl === false },
   { name: 'nginx', package: 'nginx-light', isThere: () => findNginx() !== null },
 ];
 

@@ -31,6 +31,9 @@ export interface RedisServer {
   stop(): Promise<void>;
 }
 
+/** Of a user of Redis who may do what a store and limits need, as docs/redis.md names them. */
+export const RIGHTS = '~parley:* +@read +@write +@scripting +@connection +time +info'.split(' ');
+
 const TRIES = 5;
 
 /** Whether there is a server to run; tests that need one are skipped without. */

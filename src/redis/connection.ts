@@ -8,6 +8,7 @@ import { AppError } from '../errors.ts';
 import { createTransport } from './create-transport.ts';
 import {
   asStoreError,
+  hintOn,
   isRefusal,
   isUnknownScript,
   isWorthAnotherTry,
@@ -74,7 +75,8 @@ export async function openConnection(
     if (cause === null) return;
     transport.destroy();
     const [{ host, port } = { host: '', port: 0 }] = location.nodes;
-    throw new Error(`Redis at ${host}:${port} cannot be used: ${cause.message}.`, { cause });
+    const reason = cause.message.replace(/\.$/, '') + hintOn(cause, location);
+    throw new Error(`Redis at ${host}:${port} cannot be used: ${reason}.`, { cause });
   }
 
   function run<Reply>(

@@ -28,6 +28,9 @@ const outages: readonly [Error, boolean][] = [
   [new RootNodesUnavailableError(), false],
   [Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET', syscall: 'read' }), false],
   [Object.assign(new Error('certificate has expired'), { code: 'CERT_HAS_EXPIRED' }), false],
+  [Object.assign(new Error('unable to verify'), { code: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE' }), false],
+  [Object.assign(new Error('wrong version number'), { code: 'ERR_SSL_WRONG_VERSION_NUMBER' }), false],
+  [Object.assign(new Error('disconnected before secure TLS'), { code: 'ECONNRESET' }), false],
 ];
 for (const [error, again] of outages) {
   test(`an outage: ${error.message || error.constructor.name}`, () => {

@@ -42,6 +42,10 @@ const DRIVER_ERRORS = new Set([
   'SocketTimeoutError',
 ]);
 
+/** What Node calls the errors of OpenSSL and of its check of certificates. */
+const CIPHER_CODES =
+  /^(ERR_(SSL|TLS)|CERT|CRL|UNABLE_TO|SELF_SIGNED|DEPTH_ZERO|HOSTNAME|PATH_LENGTH|INVALID_(CA|PURPOSE)|ERROR_IN_C)/;
+
 /** Nothing was sent: there is no connection at the moment. */
 export class NotConnectedError extends Error {
   override readonly name = 'NotConnectedError';
@@ -69,6 +73,14 @@ export function isRefusal(error: unknown): boolean {
   return error instanceof UnknownMasterError || (error instanceof Error && isCipherError(error));
 }
 
+/** For the operator, to follow what went wrong with the first connection: what it may come from; empty if that is clear. */
+export function hintOn(error: Error, { encrypted }: { encrypted: boolean }): string {
+  if (!encrypted) return isHangUp(error) ? ' (if it wants TLS, its address begins with rediss://)' : '';
+  // A server without TLS waits for the end of what it takes for a command, or says that it is none.
+  const isOther = nameOf(error) === 'ConnectionTimeoutError' || /^ERR_SSL_(WRONG|PACKET)/.test(codeOf(error));
+  return isOther || isHangUp(error) ? ' (if it has no TLS, its address begins with redis://)' : '';
+}
+
 /** Whether the server does not know the script any more: it was started anew, or flushed. */
 export function isUnknownScript(error: unknown): boolean {
   return error instanceof ErrorReply && word(error) === 'NOSCRIPT';
@@ -80,7 +92,8 @@ function isOutage(error: unknown): boolean {
   if (error instanceof NotConnectedError || error instanceof TimeoutError || error instanceof AbortError)
     return true;
   // Errors of sockets and of name resolution have a code of the system.
-  return DRIVER_ERRORS.has(nameOf(error)) || ('syscall' in error && 'code' in error) || isCipherError(error);
+  if (DRIVER_ERRORS.has(nameOf(error)) || ('syscall' in error && 'code' in error)) return true;
+  return isHangUp(error) || isCipherError(error);
 }
 
 function isTooManyClients({ message }: Error): boolean {
@@ -89,11 +102,16 @@ function isTooManyClients({ message }: Error): boolean {
 
 /** TLS: what OpenSSL and the check of certificates say. */
 function isCipherError(error: Error): boolean {
-  return (
-    'code' in error &&
-    typeof error.code === 'string' &&
-    /^(ERR_SSL|ERR_TLS|CERT|.*_CERT|ECONN)/.test(error.code)
-  );
+  return CIPHER_CODES.test(codeOf(error));
+}
+
+/** The other end has hung up. */
+function isHangUp(error: Error): boolean {
+  return codeOf(error) === 'ECONNRESET' || nameOf(error) === 'SocketClosedUnexpectedlyError';
+}
+
+function codeOf(error: Error): string {
+  return 'code' in error && typeof error.code === 'string' ? error.code : '';
 }
 
 function word({ message }: Error): string {
