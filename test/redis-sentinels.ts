@@ -20,8 +20,8 @@ export interface RedisSentinels {
 export const MASTER_NAME = 'conversations';
 
 const SENTINELS = 3;
-/** Milliseconds after which a master is taken to be dead. */
-const SILENT = 300;
+/** Milliseconds after which a master is taken to be dead. A replica that has missed it ten times as long is not promoted. */
+const SILENT = 1000;
 const NEVER = 3_600_000;
 /** A replica is given what there is at once, and not only after others had time to come as well. */
 const REPLICATED = ['--appendonly', 'yes', '--repl-diskless-sync-delay', '0'];
@@ -33,7 +33,6 @@ const QUICK = {
   'info-period': 200,
   'publish-period': 200,
   'ask-period': 100,
-  'ping-period': 100,
   'tilt-trigger': 600_000,
 };
 
@@ -74,7 +73,7 @@ export async function watch(sentinel: RedisServer, port: number): Promise<void> 
   const periods = Object.entries(QUICK).flatMap(([name, milliseconds]) => [name, `${milliseconds}`]);
   await sentinel.command('SENTINEL', 'DEBUG', ...periods);
   await sentinel.command('SENTINEL', 'MONITOR', MASTER_NAME, '127.0.0.1', `${port}`, '2');
-  const settings = ['down-after-milliseconds', `${NEVER}`, 'failover-timeout', '1500'];
+  const settings = ['down-after-milliseconds', `${NEVER}`, 'failover-timeout', '10000'];
   await sentinel.command('SENTINEL', 'SET', MASTER_NAME, ...settings);
 }
 

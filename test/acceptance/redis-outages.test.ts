@@ -3,6 +3,8 @@
 import { after, afterEach, before, describe, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { createClient } from '@redis/client';
+import { untilReplicated } from '../redis-cluster.ts';
+import { type RedisSentinels, startRedisSentinels } from '../redis-sentinels.ts';
 import { type RedisServer, skipWithoutRedis, startRedis } from '../redis-server.ts';
 import { startTcpProxy, type TcpProxy } from '../tcp-proxy.ts';
 import { startWitness, type Witness } from './outage-witness.ts';
@@ -134,6 +136,33 @@ describe('Redis out of service', { skip: skipWithoutRedis, timeout: 120_000 }, (
     await config('SET', 'maxclients', most);
     operator.destroy();
     await witness.assertBack(conversation);
+  });
+});
+
+describe('Redis failing over', { skip: skipWithoutRedis, timeout: 120_000 }, () => {
+  let redis: RedisSentinels;
+  let witness: Witness;
+  before(async () => {
+    redis = await startRedisSentinels();
+    witness = await startWitness((settings) => startParley({ ...settings, DATABASE_URL: redis.url() }));
+  });
+  after(async () => {
+    await witness.close();
+    await redis.stop();
+  });
+
+  test('the master of Sentinel dies, and its replica takes over', async () => {
+    const conversation = await witness.converse();
+    const [cut, whole] = [await witness.held(), await witness.held()];
+    await untilReplicated(redis.master, redis.replica);
+    await redis.master.kill();
+    await witness.assertOut(conversation, 'nothing');
+    await witness.assertTurnFails(cut);
+    await redis.replaceDead(true);
+    await witness.assertBack(conversation);
+    whole.goOn();
+    await witness.assertTurnCompletes(whole);
+    await witness.assertFailedTurnIsKept(cut);
   });
 });
 
