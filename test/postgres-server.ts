@@ -5,12 +5,21 @@
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chownSync, globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import {
+  appendFileSync,
+  chownSync,
+  globSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { Client } from 'pg';
+import type { Certificate } from './certificates.ts';
 
 export interface PostgresServer {
   /** Of the database `postgres`, or of another, for its superuser; parameters can be appended after `?`. */
@@ -48,10 +57,10 @@ const SETTINGS = {
   unix_socket_directories: '',
 };
 
-/** Makes a database cluster and starts it. */
-export function startPostgres(): Promise<PostgresServer> {
+/** Makes a database cluster and starts it. @param certificate with which it also takes encrypted connections */
+export function startPostgres(certificate?: Certificate): Promise<PostgresServer> {
   const words = ['-U', 'parley', '-E', 'UTF8', '--locale=C', '--auth=trust', '--no-sync'];
-  return startFilled((data) => ['initdb', '-D', data, ...words]);
+  return startFilled((data) => ['initdb', '-D', data, ...words], certificate);
 }
 
 /** Starts a server that copies another, and can be read; `SELECT pg_promote()` makes it one that can be written to. */
@@ -60,7 +69,7 @@ export function startStandby(primary: PostgresServer): Promise<PostgresServer> {
   return startFilled((data) => ['pg_basebackup', '-D', data, ...words]);
 }
 
-async function startFilled(fill: Fill): Promise<PostgresServer> {
+async function startFilled(fill: Fill, certificate?: Certificate): Promise<PostgresServer> {
   const binaries = findPostgres();
   if (binaries === undefined) throw new Error('No PostgreSQL here: apt-get install postgresql');
   const directory = mkdtempSync(join(tmpdir(), 'parley-postgres-'));
@@ -70,6 +79,7 @@ async function startFilled(fill: Fill): Promise<PostgresServer> {
   const options = { ...identity, cwd: directory, stdio: 'ignore' } as const;
   const [program, ...words] = fill(data);
   execFileSync(join(binaries, program), words, options);
+  if (certificate !== undefined) encrypt(data, certificate, identity);
   const port = await freePort();
   const flags = Object.entries(SETTINGS).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
   let server: ChildProcess | undefined;
@@ -132,8 +142,23 @@ async function startFilled(fill: Fill): Promise<PostgresServer> {
   }
 }
 
+/** The files have to be the server's own. In its configuration, so that statements can change it again. */
+function encrypt(data: string, { certificate, key }: Certificate, identity: Identity): void {
+  for (const [from, name] of [
+    [certificate, 'server.crt'],
+    [key, 'server.key'],
+  ] as const) {
+    const file = join(data, name);
+    writeFileSync(file, readFileSync(from), { mode: 0o600 });
+    if (identity !== null) chownSync(file, identity.uid, identity.gid);
+  }
+  appendFileSync(join(data, 'postgresql.conf'), 'ssl = on\n');
+}
+
+type Identity = { uid: number; gid: number } | null;
+
 /** PostgreSQL refuses to run as root: then it runs as its own user, or as nobody. */
-export function unprivileged(): { uid: number; gid: number } | null {
+export function unprivileged(): Identity {
   if (process.getuid?.() !== 0) return null;
   const users = readFileSync('/etc/passwd', 'utf8')
     .split('\n')

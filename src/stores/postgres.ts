@@ -33,15 +33,17 @@ export async function openPostgresStore(
 ): Promise<OpenedStore> {
   const options = { ...parsePostgresLocation(location), timeoutMilliseconds };
   // Migrations take the time they need, and whoever waits for another server's waits for all of it.
-  const client = new Client({ ...clientConfig(options), statement_timeout: 0 });
-  client.on('error', () => undefined);
+  let client: Client | undefined;
   try {
+    // It reads the certificates that the URL names.
+    client = new Client({ ...clientConfig(options), statement_timeout: 0 });
+    client.on('error', () => undefined);
     await client.connect();
     await migrate(client, options.schema);
   } catch (error) {
     throw new Error(`The PostgreSQL of DATABASE_URL cannot be used: ${reasonOf(error)}`, { cause: error });
   } finally {
-    await client.end().catch(() => undefined);
+    await client?.end().catch(() => undefined);
   }
 
   const connections = openConnections(options);

@@ -25,6 +25,14 @@ test("Parley's own parameters are taken out, and the driver's left in", () => {
   assert.equal(parsePostgresLocation(`${full}&options=-c%20jit%3Don`).options, '-c jit=on');
 });
 
+test('whoever asks for encryption gets all of its checks, unless without them', () => {
+  const modes = { 'verify-full': '', 'verify-ca': 'verify-full', require: 'verify-full' };
+  for (const [given, told] of Object.entries({ ...modes, 'no-verify': '', disable: '' })) {
+    const { connectionString } = parsePostgresLocation(`postgres://h/d?sslmode=${given}&sslrootcert=a`);
+    assert.equal(connectionString, `postgres://h/d?sslmode=${told || given}&sslrootcert=a`);
+  }
+});
+
 test('what is wrong is named, and the location not repeated', () => {
   const wrong: [string, RegExp][] = [
     ['mysql://u:secret@h/d', /no URL of a PostgreSQL/],
@@ -36,6 +44,8 @@ test('what is wrong is named, and the location not repeated', () => {
     ['postgres://u:secret@h/d?connections=0', /"connections"/],
     ['postgres://u:secret@h/d?connections=many', /"connections"/],
     ['postgres://u:secret@h/d?prepare=no', /"prepare"/],
+    ['postgres://u:secret@h/d?sslmode=prefer', /"sslmode" must be one of disable, no-verify, require/],
+    ['postgres://u:secret@h/d?sslmode=', /"sslmode"/],
   ];
   for (const [location, message] of wrong) {
     assert.throws(

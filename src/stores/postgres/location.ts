@@ -53,8 +53,33 @@ export function parsePostgresLocation(location: string): PostgresLocation {
   if (prepare !== 'true' && prepare !== 'false') {
     throw new Error('In DATABASE_URL, "prepare" must be true or false.');
   }
+  settleEncryption(url.searchParams);
   const isDirect = prepare === 'true';
   const given = take('options') ?? undefined;
   const options = isDirect ? [SETTINGS, given].join(' ').trimEnd() : given;
   return { connectionString: url.href, schema, connections, isDirect, options };
+}
+
+/** `sslmode` as it can be given, and what the driver is told. */
+const ENCRYPTIONS = new Map([
+  ['disable', 'disable'],
+  ['no-verify', 'no-verify'],
+  // Elsewhere these do not look at the name, or at nothing: then whoever is in between can be the one who decrypts.
+  ['require', 'verify-full'],
+  ['verify-ca', 'verify-full'],
+  ['verify-full', 'verify-full'],
+]);
+
+/**
+ * The driver takes any other word for encryption, which it is not everywhere (`prefer` goes on without it), and warns of
+ * the weaker ones, whose meaning it is about to change.
+ */
+function settleEncryption(parameters: URLSearchParams): void {
+  const given = parameters.get('sslmode');
+  if (given === null) return;
+  const mode = ENCRYPTIONS.get(given);
+  if (mode === undefined) {
+    throw new Error(`In DATABASE_URL, "sslmode" must be one of ${[...ENCRYPTIONS.keys()].join(', ')}.`);
+  }
+  if (mode !== given) parameters.set('sslmode', mode);
 }
