@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { after, describe, type TestContext, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type RedisCluster, startRedisCluster } from '../../test/redis-cluster.ts';
+import { startRedisSentinels } from '../../test/redis-sentinels.ts';
 import { type RedisServer, skipWithoutRedis, startRedis } from '../../test/redis-server.ts';
 import { startTcpProxy } from '../../test/tcp-proxy.ts';
 import { openConnection } from '../redis/connection.ts';
@@ -66,6 +67,25 @@ describe('the exchange over Redis', { skip: skipWithoutRedis }, () => {
     one.tell({ kind: 'over', sessionId: 'heard' });
     await until(() => heard.includes('over'));
     assert.deepEqual(changes, [true, false, true]);
+  });
+
+  test('after a failover by sentinels the new master is heard', async (context) => {
+    const sentinels = await startRedisSentinels();
+    context.after(() => sentinels.stop());
+    const url = sentinels.url();
+    const [one, two] = await Promise.all([exchangeAt(context, url), exchangeAt(context, url)]);
+    await until(() => one.isConnected() && two.isConnected());
+    let heard = false;
+    two.listen(({ kind }) => {
+      heard ||= kind === 'over';
+    });
+    await sentinels.replaceDead(true);
+    await sentinels.master.kill();
+    // Told again and again: what is told in between is lost.
+    await until(() => {
+      one.tell({ kind: 'over', sessionId: 'told by the new master' });
+      return heard;
+    });
   });
 
   test('a connection that leads nowhere is noticed, and made anew', async (context) => {
