@@ -3,7 +3,7 @@
  * OpenAPI document. Requests are strict: a field that is not named here is an error.
  */
 
-import { type TSchema, type TString, Type } from 'typebox';
+import { type TSchema, type TString, type TStringOptions, Type } from 'typebox';
 import type { Message as ConversationMessage } from '../conversation/message.ts';
 
 const STRICT = { additionalProperties: false };
@@ -13,8 +13,14 @@ export const nullable = <Schema extends TSchema>(schema: Schema) => Type.Union([
 const Id = Type.String({ format: 'uuid' });
 export const Time = Type.String({ format: 'date-time', description: 'ISO 8601, UTC' });
 
+/** Half of a surrogate pair is no character: it cannot be stored, and two of them would become one key. */
+const CHARACTER = '(?:[^\\uD800-\\uDFFF]|[\\uD800-\\uDBFF][\\uDC00-\\uDFFF])';
+
+/** Text that is kept as it is, and not as JSON: it consists of characters. */
+export const plainText = (options: TStringOptions) => Type.String({ ...options, pattern: `^${CHARACTER}*$` });
+
 const ProviderName = Type.String({ minLength: 1, maxLength: 64, description: 'A name from GET /providers' });
-const ModelName = Type.String({
+const ModelName = plainText({
   minLength: 1,
   maxLength: 256,
   description: 'A model of the provider; `provider/model` also chooses the provider',
@@ -23,9 +29,6 @@ const MemoryLimit = Type.Integer({
   minimum: 1,
   description: 'Messages that the model sees, the new one included; at most MEMORY_MAX',
 });
-
-/** Half of a surrogate pair is no character: it cannot be stored, and two of them would become one key. */
-const CHARACTER = '(?:[^\\uD800-\\uDFFF]|[\\uD800-\\uDBFF][\\uDC00-\\uDFFF])';
 
 /** As at OpenAI: 16 pairs, keys of 64 characters, values of 512. */
 const Metadata = Type.Record(

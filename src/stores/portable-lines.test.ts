@@ -90,7 +90,7 @@ describe('the lines of an export', () => {
     await refused(joined(head, '{"__proto__":{}}', ...rest), /^line 2: no record that this program knows$/);
     await refused(
       joined(head, '{"bypass":{"network":"::1"}}'),
-      /^line 2: "bypass.note" must be text, or null$/,
+      /^line 2: "bypass.note" must be text of whole characters, or null$/,
     );
     const more = '{"stoppedProvider":{"provider":"a","note":null,"stoppedAt":1,"later":1}}';
     await refused(joined(head, more), /^line 2: "stoppedProvider.later" is unknown$/);

@@ -30,8 +30,15 @@ interface Field {
 type Shape<Value> = { readonly [Name in keyof Value]-?: Field };
 
 const text = plain('text', (value) => typeof value === 'string');
+/** Text that an engine may keep in UTF-8, which has no half characters: what takes their place there takes it here. */
+const characters: Field = {
+  what: 'text of whole characters',
+  holds: (value) => typeof value === 'string' && value.isWellFormed(),
+  written: (value) => (value as string).toWellFormed(),
+};
 const number = plain('a number', (value) => typeof value === 'number');
 const textOrNull = orNull(text);
+const charactersOrNull = orNull(characters);
 const numberOrNull = orNull(number);
 const status = plain('the state of a turn that is over', (value) =>
   ['completed', 'incomplete', 'failed', 'cancelled'].includes(value as string),
@@ -58,7 +65,7 @@ const limits: Shape<ClientLimits> = {
 };
 const client: Shape<Client> = {
   id: text,
-  name: text,
+  name: characters,
   limits: shaped(limits),
   createdAt: number,
   updatedAt: number,
@@ -68,7 +75,7 @@ const key: Shape<ApiKey> = {
   clientId: text,
   prefix: text,
   hash: text,
-  note: textOrNull,
+  note: charactersOrNull,
   createdAt: number,
   expiresAt: numberOrNull,
   revokedAt: numberOrNull,
@@ -76,17 +83,17 @@ const key: Shape<ApiKey> = {
 };
 const bypass: Shape<BypassEntry> = {
   network: text,
-  note: textOrNull,
+  note: charactersOrNull,
   createdAt: number,
   expiresAt: numberOrNull,
 };
-const stoppedProvider: Shape<StoppedProvider> = { provider: text, note: textOrNull, stoppedAt: number };
-const audit: Shape<AuditEntry> = { id: text, at: number, action: text, subject: text, details: object };
+const stoppedProvider: Shape<StoppedProvider> = { provider: text, note: charactersOrNull, stoppedAt: number };
+const audit: Shape<AuditEntry> = { id: text, at: number, action: text, subject: characters, details: object };
 const usage: Shape<UsageTotal> = {
   day: text,
-  owner: text,
+  owner: characters,
   provider: text,
-  model: text,
+  model: characters,
   writer: text,
   turns: number,
   attempts: number,

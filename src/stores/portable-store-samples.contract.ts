@@ -45,7 +45,7 @@ export async function* streamOf(records: readonly PortableRecord[]): AsyncGenera
 
 /** Texts that engines and their languages have their own opinions of. */
 const WILD = 'a\u0000b \u{1f600} "\\" \u2028 %s $1 {}';
-/** Half of a character: what is JSON in every store can hold it, what is plain text in some of them cannot. */
+/** Half of a character: what is JSON in every store can hold it, what is plain text in some of them becomes another. */
 const HALF = `${WILD} \ud83d`;
 
 /** Items with what this program does not know, numbers as no double would be written, and wild texts. */
@@ -90,8 +90,8 @@ export async function fillStore(store: OpenedStore): Promise<Session[]> {
 }
 
 async function fillKept({ admin }: OpenedStore): Promise<void> {
-  const client = { id: 'shop', name: WILD, limits: { ...NO_LIMITS, rps: 0.5 }, createdAt: 1, updatedAt: 2 };
-  await admin.saveClient(client, sampleEntry({ subject: WILD }));
+  const client = { id: 'shop', name: HALF, limits: { ...NO_LIMITS, rps: 0.5 }, createdAt: 1, updatedAt: 2 };
+  await admin.saveClient(client, sampleEntry({ subject: HALF }));
   const limits = { rps: 1, burst: 2, concurrentTurns: 3, tokensPerMinute: 4, tokensPerDay: 5 };
   await admin.saveClient({ ...client, id: 'desk', name: '', limits }, sampleEntry());
   const key = {
@@ -110,10 +110,10 @@ async function fillKept({ admin }: OpenedStore): Promise<void> {
   ];
   await admin.saveKeys(keys, sampleEntry());
   await admin.noteKeyUses(new Map([['k2', 77]]));
-  const network = { network: '10.0.0.0/8', note: WILD, createdAt: 6, expiresAt: null };
+  const network = { network: '10.0.0.0/8', note: HALF, createdAt: 6, expiresAt: null };
   await admin.saveBypass(network, sampleEntry());
   await admin.saveBypass({ network: '::1', note: null, createdAt: 6, expiresAt: 7 }, sampleEntry());
-  await admin.saveStoppedProvider({ provider: 'openai', note: WILD, stoppedAt: 8 }, sampleEntry());
+  await admin.saveStoppedProvider({ provider: 'openai', note: HALF, stoppedAt: 8 }, sampleEntry());
   await admin.saveStoppedProvider({ provider: 'demo', note: null, stoppedAt: 8 }, sampleEntry());
   const total = { ...NO_USAGE, provider: 'openai', model: WILD, turns: 1, inputTokens: 0.1, cost: 1e-7 };
   await admin.saveUsage([

@@ -174,6 +174,19 @@ test('odd texts and numbers are carried or refused, never a fault of the server'
   for (const metadata of ['{"\\ud800": "a", "\\ud801": "b"}', '{"k": "\\udc00"}']) {
     assertError(await post('/sessions', `{"metadata": ${metadata}}`), 400, 'invalid_request');
   }
+  // What stores keep as it is, and not as JSON: not all of them could.
+  const admin = { ...jsonType, 'x-admin-token': 'admin' };
+  for (const [kept, text] of [
+    ['/sessions', '{"model": "\\ud83d"}'],
+    ['/admin/bypass', '{"ip": "192.0.2.1", "note": "half of \\ud83d"}'],
+    ['/admin/clients', '{"name": "\\ude42"}'],
+    ['/admin/clients', '{"name": "shop", "note": "\\ude42\\ud83d"}'],
+    ['/admin/providers/openai/stop', '{"note": "\\ud83d"}'],
+  ] as const) {
+    assertError(await post(kept, text, admin), 400, 'invalid_request');
+  }
+  const whole = await post('/admin/bypass', '{"ip": "192.0.2.1", "note": "\\ud83d\\ude42"}', admin);
+  assert.equal(whole.body.note, '\u{1f642}');
   const zero = await post('/sessions', '{"metadata": {"a\\u0000b": "1", "a\\u0000c": "2\\u0000", "a": "3"}}');
   assert.equal(zero.status, 201);
   const found = await server.call('GET', '/sessions?metadata[a%00c]=2%00');

@@ -1,14 +1,11 @@
 /** The shapes of the administration, as `schemas.ts` has those of the API. */
 
-import { type TSchema, Type } from 'typebox';
-import { listQuery } from '../schemas.ts';
+import { Type } from 'typebox';
+import { listQuery, nullable, plainText, Time } from '../schemas.ts';
 
 const STRICT = { additionalProperties: false };
 
-const nullable = <Schema extends TSchema>(schema: Schema) => Type.Union([schema, Type.Null()]);
-
-const Time = Type.String({ format: 'date-time', description: 'ISO 8601, UTC' });
-const Note = Type.String({ maxLength: 256, description: "The operator's own words" });
+export const Note = plainText({ maxLength: 256, description: "The operator's own words" });
 const Id = Type.String({ minLength: 1, maxLength: 128 });
 
 export const Bypass = Type.Object({
@@ -42,7 +39,7 @@ export const Limits = Type.Object(
   },
   { ...STRICT, description: "Null leaves it to the server's own RATE_… settings" },
 );
-const Name = Type.String({ minLength: 1, maxLength: 128 });
+const Name = plainText({ minLength: 1, maxLength: 128 });
 
 const client = {
   object: Type.Literal('client'),

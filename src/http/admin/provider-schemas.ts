@@ -3,10 +3,9 @@
 import { Type } from 'typebox';
 import { nullable, Time } from '../schemas.ts';
 import { Target } from '../server-schemas.ts';
+import { Note } from './admin-schemas.ts';
 
 const STRICT = { additionalProperties: false };
-
-const Note = Type.String({ maxLength: 256, description: "The operator's own words" });
 
 export const OperatedProvider = Type.Object({
   object: Type.Literal('provider'),
