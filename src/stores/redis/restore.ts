@@ -32,6 +32,9 @@ export interface RestoreParts {
   usage: ReturnType<typeof createRedisUsage>;
 }
 
+/** Milliseconds: a sweep takes whoever was silent for a minute to be dead (sweep.ts). */
+const KEEP_EVERY = 15_000;
+
 /** A target for one restore. */
 export function createRedisRestore(
   connection: RedisConnection,
@@ -41,6 +44,8 @@ export function createRedisRestore(
   /** Of the session that was begun. */
   let tree = createTurnTree();
   let turnCount = 0;
+  /** Tells the sweeps of servers, while records of it come, that it is still to be added. */
+  let keeping: NodeJS.Timeout | undefined;
 
   return {
     addKept,
@@ -48,14 +53,17 @@ export function createRedisRestore(
     beginSession,
     addTurns,
     addTurnKeys,
-    endSession: (session) => sessions.addStaged(session, turnCount),
+    async endSession(session) {
+      await sessions.addStaged(session, turnCount);
+      clearInterval(keeping);
+    },
     // Its turns are taken for those of a session that nobody came to make.
-    dropSession: async () => undefined,
+    dropSession: async () => clearInterval(keeping),
     addSessionKeys: async (keys) => {
       await Promise.all(keys.map(addSessionKey));
     },
     finish: async () => undefined,
-    release: async () => undefined,
+    release: async () => clearInterval(keeping),
   };
 
   async function addKept(records: readonly KeptRecord[]): Promise<void> {
@@ -74,6 +82,8 @@ export function createRedisRestore(
   async function beginSession({ id }: Session): Promise<boolean> {
     if ((await everybody.ownerOf(id)) !== null) return false;
     await sessions.stage(id);
+    // Should that fail, so does what is to be written.
+    keeping = setInterval(() => void sessions.keepStaged(id).catch(() => undefined), KEEP_EVERY).unref();
     tree = createTurnTree();
     turnCount = 0;
     return true;

@@ -33,6 +33,15 @@ redis.call('ZADD', unlisted, revision, sessionId)
 return 1
 `);
 
+/** Says that whoever has staged the session is still at it. Nothing if a sweep has taken its turns already. */
+export const KEEP_STAGED = script(`
+local unlisted = KEYS[1]
+local sessionId = ARGV[1]
+${REVISION}
+redis.call('ZADD', unlisted, 'XX', nextRevision(), sessionId)
+return 1
+`);
+
 /** Adds a session, and returns its revision. Parameters after the first four: names and values of its fields. */
 export const ADD_SESSION = script(`
 local session, turns, expiry, idle, unlisted, gone, sessionIds = unpack(KEYS)

@@ -20,7 +20,13 @@ import {
   type TreePlace,
   toSession,
 } from './records.ts';
-import { ADD_SESSION, REMOVE_SESSION, STAGE_SESSION, UPDATE_SESSION } from './session-scripts.ts';
+import {
+  ADD_SESSION,
+  KEEP_STAGED,
+  REMOVE_SESSION,
+  STAGE_SESSION,
+  UPDATE_SESSION,
+} from './session-scripts.ts';
 import { placedIds } from './turns.ts';
 
 /**
@@ -45,7 +51,7 @@ export function createRedisSessions(
   keyspace: Keyspace,
   listing: ReturnType<typeof createRedisListing>,
 ) {
-  return { create, update, remove, discard, stage, addStaged };
+  return { create, update, remove, discard, stage, keepStaged, addStaged };
 
   /**
    * With a key, three slots are written to. First the session, which nobody can know of yet, and which says under which
@@ -132,12 +138,17 @@ export function createRedisSessions(
     return addAlone(session, turns.length, claim);
   }
 
-  /** Makes ready for the turns of a session that is still to be added. */
+  /** Makes ready for the turns of a session that is still to be added. The sweep gives it a minute (sweep.ts). */
   async function stage(sessionId: string): Promise<void> {
     const bucket = keyspace.bucketOf(sessionId);
     const { session, turns, items } = sessionKeys(bucket, sessionId);
     const keys = [session, turns, items, bucket.unlisted, bucket.removed];
     await connection.run(STAGE_SESSION, keys, [sessionId, bucket.base]);
+  }
+
+  /** Gives whoever has staged the session another minute. */
+  async function keepStaged(sessionId: string): Promise<void> {
+    await connection.run(KEEP_STAGED, [keyspace.bucketOf(sessionId).unlisted], [sessionId]);
   }
 
   /** Adds a session whose turns are there, and lists it. */

@@ -88,11 +88,13 @@ local abandoned = redis.call('ZRANGEBYSCORE', unlisted, '-inf',
 return {more, swept, abandoned}
 `);
 
-/** Puts out of sight the turns that were written for a session that nobody came to make. */
+/** Puts out of sight the turns that were written for a session that nobody came to make, and has not said since that he will. */
 const SHELVE_TURNS = script(`
-local items, removed = unpack(KEYS)
+local items, removed, unlisted = unpack(KEYS)
 local base, sessionId, revision = unpack(ARGV)
 ${SHELVE}
+local noted = redis.call('ZSCORE', unlisted, sessionId)
+if not noted or tonumber(noted) ~= tonumber(revision) then return 0 end
 shelve(sessionId, revision)
 redis.call('UNLINK', items)
 return 1
@@ -173,7 +175,8 @@ export function createRedisSweep(
       session?.owner ?? (await connection.send<string | null>(bucket.gone, ['HGET', bucket.gone, sessionId]));
     if (owner !== null) return listing.list({ owner, sessionId, session, revision });
     // Turns for a session that nobody came to make.
-    await connection.run(SHELVE_TURNS, [items, bucket.removed], [bucket.base, sessionId, revision]);
+    const keys = [items, bucket.removed, bucket.unlisted];
+    await connection.run(SHELVE_TURNS, keys, [bucket.base, sessionId, revision]);
     await listing.settle(sessionId, revision);
   }
 
