@@ -5,6 +5,8 @@ import { Pool } from 'undici';
 export interface Load {
   /** Sends a JSON body and reads the whole answer; fails on any status but 2xx. */
   post(path: string, body: object): Promise<string>;
+  /** Reads the whole answer; fails on any status but 2xx. */
+  get(path: string): Promise<string>;
   /** Runs `count` calls of `work`, `concurrency` at a time; `worker` tells which of them calls. */
   run(count: number, concurrency: number, work: (worker: number) => Promise<unknown>): Promise<void>;
   close(): Promise<void>;
@@ -12,15 +14,19 @@ export interface Load {
 
 export function createLoad(url: string): Load {
   const pool = new Pool(url, { connections: 128 });
-  return { post, run, close: () => pool.close() };
+  return { post, get: (path) => request('GET', path), run, close: () => pool.close() };
 
-  async function post(path: string, body: object): Promise<string> {
-    const { statusCode, body: answer } = await pool.request({
-      method: 'POST',
-      path,
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(body),
-    });
+  function post(path: string, body: object): Promise<string> {
+    return request('POST', path, { 'content-type': 'application/json' }, JSON.stringify(body));
+  }
+
+  async function request(
+    method: 'GET' | 'POST',
+    path: string,
+    headers: Record<string, string> = {},
+    body: string | null = null,
+  ): Promise<string> {
+    const { statusCode, body: answer } = await pool.request({ method, path, headers, body });
     const text = await answer.text();
     if (statusCode >= 300) throw new Error(`${path} answered ${statusCode}: ${text}`);
     return text;

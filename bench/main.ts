@@ -12,6 +12,7 @@ import { parseArgs } from 'node:util';
 import { createLoad, type Load } from './load.ts';
 import { writeLongSession } from './long-session.ts';
 import { type MeasuredProcess, startMeasured } from './measured-process.ts';
+import { median } from './median.ts';
 
 const CONCURRENCY = 32;
 /** Messages in the window of every turn that is measured. */
@@ -179,9 +180,4 @@ async function memory(sessions: readonly string[]): Promise<void> {
     samples.push(Math.round(parley.residentMegabytes()));
   }
   console.log(`memory after each quarter of ${turns} more turns: ${samples.join(', ')} MB`);
-}
-
-function median(numbers: readonly number[]): number {
-  const sorted = numbers.toSorted((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
 }

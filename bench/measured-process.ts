@@ -1,8 +1,8 @@
-/** A server in a process of its own, and what it has cost so far. */
+/** A server in a process of its own, and what it has cost so far; and the same of processes that others have started. */
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 export interface MeasuredProcess {
@@ -32,7 +32,7 @@ export async function startMeasured(
   return {
     url,
     startMilliseconds: performance.now() - started,
-    processorMilliseconds: () => ticks(child.pid) * MILLISECONDS_PER_TICK,
+    processorMilliseconds: () => processorFields(child.pid).own,
     residentMegabytes: () => resident(child.pid) / 1024,
     stop: async () => {
       child.kill('SIGTERM');
@@ -55,10 +55,35 @@ async function address(child: ChildProcess): Promise<string> {
   throw new Error(`the process ended before it listened:\n${text}`);
 }
 
-function ticks(pid: number | undefined): number {
+/** Processor time so far of a process and of all that it has started, those that have ended included. */
+export function processorMillisecondsOfAll(pid: number): number {
+  const { own, ended } = processorFields(pid);
+  return childrenOf(pid).reduce((sum, child) => sum + ofChild(child), own + ended);
+}
+
+function ofChild(pid: number): number {
+  try {
+    return processorMillisecondsOfAll(pid);
+  } catch (error) {
+    // It has ended meanwhile, and its parent has its time from the next reading on.
+    if (error instanceof Error && 'code' in error && /^(ENOENT|ESRCH)$/.test(String(error.code))) return 0;
+    throw error;
+  }
+}
+
+function childrenOf(pid: number): number[] {
+  return globSync(`/proc/${pid}/task/*/children`).flatMap((path) =>
+    readFileSync(path, 'utf8').trim().split(' ').filter(Boolean).map(Number),
+  );
+}
+
+/** In milliseconds: of the process, and of children that have ended and were waited for. */
+function processorFields(pid: number | undefined): { own: number; ended: number } {
   // The name in brackets may hold spaces; the fields after it are counted from the state, which is field 3.
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
-  return Number(fields[11]) + Number(fields[12]);
+  const ofFields = (first: number) =>
+    (Number(fields[first]) + Number(fields[first + 1])) * MILLISECONDS_PER_TICK;
+  return { own: ofFields(11), ended: ofFields(13) };
 }
 
 function resident(pid: number | undefined): number {

@@ -57,10 +57,18 @@ const SETTINGS = {
   unix_socket_directories: '',
 };
 
-/** Makes a database cluster and starts it. @param certificate with which it also takes encrypted connections */
-export function startPostgres(certificate?: Certificate): Promise<PostgresServer> {
+/** What a server is started with beside what all tests have. */
+export interface PostgresExtras {
+  /** Beside the settings of every test, or instead of them. */
+  settings?: Readonly<Record<string, string>>;
+  /** With which it also takes encrypted connections. */
+  certificate?: Certificate;
+}
+
+/** Makes a database cluster and starts it. */
+export function startPostgres(extras: PostgresExtras = {}): Promise<PostgresServer> {
   const words = ['-U', 'parley', '-E', 'UTF8', '--locale=C', '--auth=trust', '--no-sync'];
-  return startFilled((data) => ['initdb', '-D', data, ...words], certificate);
+  return startFilled((data) => ['initdb', '-D', data, ...words], extras);
 }
 
 /** Starts a server that copies another, and can be read; `SELECT pg_promote()` makes it one that can be written to. */
@@ -69,7 +77,10 @@ export function startStandby(primary: PostgresServer): Promise<PostgresServer> {
   return startFilled((data) => ['pg_basebackup', '-D', data, ...words]);
 }
 
-async function startFilled(fill: Fill, certificate?: Certificate): Promise<PostgresServer> {
+async function startFilled(
+  fill: Fill,
+  { settings = {}, certificate }: PostgresExtras = {},
+): Promise<PostgresServer> {
   const binaries = findPostgres();
   if (binaries === undefined) throw new Error('No PostgreSQL here: apt-get install postgresql');
   const directory = mkdtempSync(join(tmpdir(), 'parley-postgres-'));
@@ -81,7 +92,10 @@ async function startFilled(fill: Fill, certificate?: Certificate): Promise<Postg
   execFileSync(join(binaries, program), words, options);
   if (certificate !== undefined) encrypt(data, certificate, identity);
   const port = await freePort();
-  const flags = Object.entries(SETTINGS).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
+  const flags = Object.entries({ ...SETTINGS, ...settings }).flatMap(([name, value]) => [
+    '-c',
+    `${name}=${value}`,
+  ]);
   let server: ChildProcess | undefined;
   await start();
 

@@ -21,7 +21,7 @@ describe('PostgreSQL behind TLS', { skip, timeout: 60_000 }, () => {
   before(async () => {
     authority = createAuthority();
     stranger = createAuthority();
-    postgres = await startPostgres(authority.issue({ names: 'DNS:localhost' }));
+    postgres = await startPostgres({ certificate: authority.issue({ names: 'DNS:localhost' }) });
   });
   after(async () => {
     await postgres.stop();
