@@ -69,9 +69,11 @@ function copierOf({ session, turns }: Conversation): (id: string) => PortableRec
   return (id) => {
     const turnIds = new Map(turns.map((turn) => [turn.id, newId()]));
     const renamed = (turnId: string) => turnIds.get(turnId) ?? turnId;
-    const { headTurnId } = session;
+    const headTurnId = session.headTurnId && renamed(session.headTurnId);
+    // Sessions that are all of the same time would stand in an order of their own in what is sorted by it.
+    const now = Date.now();
     return [
-      { kind: 'session', value: { ...session, id, headTurnId: headTurnId && renamed(headTurnId) } },
+      { kind: 'session', value: { ...session, id, headTurnId, createdAt: now, updatedAt: now } },
       ...turns.map((turn): PortableRecord => {
         const { parentId } = turn;
         const names = { id: renamed(turn.id), sessionId: id, parentId: parentId && renamed(parentId) };

@@ -35,6 +35,7 @@ export async function startMeasured(
     processorMilliseconds: () => processorFields(child.pid).own,
     residentMegabytes: () => resident(child.pid) / 1024,
     stop: async () => {
+      if (child.exitCode !== null || child.signalCode !== null) return;
       child.kill('SIGTERM');
       await once(child, 'close');
     },

@@ -65,12 +65,27 @@ const random = createSeededRandom(Number(values.seed));
 const engines: MeasuredEngine[] = [];
 const processes: MeasuredProcess[] = [];
 const loads: Load[] = [];
+let releasing: Promise<void> | null = null;
 const upstream = await startMeasured('upstream.ts');
 processes.push(upstream);
 
+// Whoever breaks it off is not left with a store of gigabytes.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => void release().finally(() => process.exit(1)));
+}
 try {
   await measureAll();
 } finally {
+  await release();
+}
+
+/** Whoever comes second waits for what the first has begun. */
+function release(): Promise<void> {
+  releasing ??= releaseAll();
+  return releasing;
+}
+
+async function releaseAll(): Promise<void> {
   await Promise.all(loads.map((load) => load.close()));
   await Promise.all(processes.map((one) => one.stop()));
   await Promise.all(engines.map((engine) => engine.stop()));
@@ -116,6 +131,7 @@ async function holdConversation(turns: number): Promise<Conversation> {
 async function prepare(count: number, conversation: Conversation): Promise<Step> {
   const engine = await startMeasuredEngine(storeName());
   engines.push(engine);
+  note(`filling a store with ${count} sessions`);
   const filling = performance.now();
   const ids = await fillStore(engine.location, conversation, count, engine.lanes);
   const fillSeconds = (performance.now() - filling) / 1000;
@@ -133,17 +149,16 @@ async function prepare(count: number, conversation: Conversation): Promise<Step>
       await server.stop();
       continue;
     }
-    processes.push(server);
     loads.push(load);
-    note(`${count} sessions filled in ${Math.round(fillSeconds)} s`);
+    note(`filled in ${Math.round(fillSeconds)} s`);
     const [startMilliseconds, listMilliseconds] = [median(starts), median(lists)];
     const measured = { fillSeconds, bytes, startMilliseconds, listMilliseconds };
     return { ids, engine, server, load, ...measured, turns: [], idle: [] };
   }
 }
 
-function startServer({ location }: MeasuredEngine): Promise<MeasuredProcess> {
-  return startMeasured(values.sources ? '../src/cli/main.ts' : '../dist/cli/main.js', {
+async function startServer({ location }: MeasuredEngine): Promise<MeasuredProcess> {
+  const server = await startMeasured(values.sources ? '../src/cli/main.ts' : '../dist/cli/main.js', {
     args: ['serve'],
     env: {
       RATE_RPS: '1000000',
@@ -157,6 +172,8 @@ function startServer({ location }: MeasuredEngine): Promise<MeasuredProcess> {
       LOG_LEVEL: 'error',
     },
   });
+  processes.push(server);
+  return server;
 }
 
 /** What a turn of one round costs, in sessions from all over the store. */
