@@ -30,7 +30,7 @@ describe('PostgreSQL behind TLS', { skip, timeout: 60_000 }, () => {
   });
 
   const urlOf = (parameters: Record<string, string>, host = 'localhost') =>
-    `${postgres.url().replace('127.0.0.1', host)}?${new URLSearchParams(parameters)}`;
+    `${postgres.url().replace('127.0.0.1', host)}?${new URLSearchParams(parameters).toString()}`;
 
   /** Whether all connections of the store are encrypted. */
   async function isEncrypted(url: string): Promise<boolean> {
