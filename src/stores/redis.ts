@@ -9,9 +9,9 @@
  * What "durable" means is up to Redis. With `appendonly yes` and `appendfsync always` nothing that was acknowledged is
  * lost. With `appendfsync everysec` a crash of Redis alone loses nothing, and a power cut the last second. Without
  * `appendonly` whatever came after the last snapshot is lost whenever Redis stops; then the log warns. A replica is
- * written to after the answer: a failover loses what had not reached it, unless `min-replicas-to-write` and `WAIT` say
- * otherwise, which Parley does not use. Turns are fenced by numbers that grow with the session, so that what a failover
- * has lost cannot be committed to.
+ * written to after the answer: a failover loses what had not reached it. `WAIT` is not used; `min-replicas-to-write`
+ * bounds what a master acknowledges that was cut off. Turns are fenced by numbers that grow with the session, so that
+ * what a failover has lost cannot be committed to.
  */
 
 import type { Session } from '../conversation/session.ts';

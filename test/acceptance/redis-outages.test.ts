@@ -114,6 +114,14 @@ describe('Redis out of service', { skip: skipWithoutRedis, timeout: 120_000 }, (
     await witness.assertBack(conversation);
   });
 
+  test('Redis has too few replicas', async () => {
+    const conversation = await witness.converse();
+    await redis.command('CONFIG', 'SET', 'min-replicas-to-write', '1');
+    await witness.assertOut(conversation, 'reading');
+    await redis.command('CONFIG', 'SET', 'min-replicas-to-write', '0');
+    await witness.assertBack(conversation);
+  });
+
   test('the memory of Redis is full', async () => {
     const conversation = await witness.converse();
     const running = await witness.held();
