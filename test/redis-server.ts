@@ -31,8 +31,9 @@ export interface RedisServer {
   stop(): Promise<void>;
 }
 
-/** Of a user of Redis who may do what a store and limits need, as docs/redis.md names them. */
-export const RIGHTS = '~parley:* +@read +@write +@scripting +@connection +time +info'.split(' ');
+/** Of a user of Redis who may do what Parley needs, as docs/redis.md names them. */
+export const RIGHTS =
+  '~parley:* &parley:* +@read +@write +@scripting +@connection +time +info +publish +subscribe'.split(' ');
 
 const TRIES = 5;
 

@@ -7,7 +7,7 @@ import { type Authority, createAuthority, skipWithoutOpenssl } from '../certific
 import { type EncryptedRedis, startEncryptedRedis } from '../encrypted-redis.ts';
 import { skipWithoutRedis } from '../redis-server.ts';
 import { newSession, send } from './client.ts';
-import { emptyDirectory, removeParley, runParley, startParley } from './parley-process.ts';
+import { emptyDirectory, outputWith, removeParley, runParley, startParley } from './parley-process.ts';
 
 describe('Redis behind TLS', { skip: skipWithoutRedis || skipWithoutOpenssl, timeout: 60_000 }, () => {
   let authority: Authority;
@@ -28,6 +28,7 @@ describe('Redis behind TLS', { skip: skipWithoutRedis || skipWithoutOpenssl, tim
     try {
       const session = await newSession(parley.url);
       assert.equal((await send(parley.url, session, 'Hello')).status, 200);
+      await outputWith(parley, (text) => text.includes('what other servers tell is heard'));
       assert.deepEqual(await redis.denied(), []);
     } finally {
       await removeParley(parley);
