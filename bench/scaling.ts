@@ -4,8 +4,9 @@
  * engine and a server of its own, and they are measured in turn, round by round, so that all of them meet the same moods
  * of the machine. Prints tables and asserts nothing; docs/scaling.md says what came out.
  *
- * Options: --turns N (of each session), --requests N (turns of a round), --rounds N, --idle N (seconds of doing nothing
- * that are measured, twice; 0 leaves it out), --seed N, --sources (serves the sources, not what was built).
+ * Options: --turns N (of each session), --requests N (turns of a round), --rounds N, --starts N (of each server; the
+ * middle one counts), --idle N (seconds of doing nothing that are measured, twice; 0 leaves it out), --seed N, --sources
+ * (serves the sources, not what was built).
  */
 
 import { parseArgs } from 'node:util';
@@ -18,11 +19,9 @@ import { median } from './median.ts';
 
 const CONCURRENCY = 32;
 const CONTENT = 'A message of about sixty characters, as people send them all day.';
-/** Starts of each server, of which the middle one counts. */
-const STARTS = 3;
 /** Rounds before those that count: so long a server goes on being compiled while it runs. */
 const WARM_UP_ROUNDS = 3;
-const MEGABYTE = 2 ** 20;
+const MEGABYTE = 1_000_000;
 
 const { values } = parseArgs({
   options: {
@@ -31,6 +30,7 @@ const { values } = parseArgs({
     turns: { type: 'string', default: '4' },
     requests: { type: 'string', default: '1000' },
     rounds: { type: 'string', default: '9' },
+    starts: { type: 'string', default: '3' },
     idle: { type: 'string', default: '30' },
     seed: { type: 'string', default: '1' },
     sources: { type: 'boolean', default: false },
@@ -144,7 +144,7 @@ async function prepare(count: number, conversation: Conversation): Promise<Step>
     const load = createLoad(server.url);
     starts.push(server.startMilliseconds);
     lists.push(await milliseconds(() => load.get('/sessions')));
-    if (starts.length < STARTS) {
+    if (starts.length < Number(values.starts)) {
       await load.close();
       await server.stop();
       continue;
