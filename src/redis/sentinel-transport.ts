@@ -90,7 +90,11 @@ export function sentinelTransport(
   /** Connects to whom the sentinels name, unless that is who it is connected to. */
   async function look(): Promise<void> {
     const node = await sentinels.findMaster();
-    if (master !== null && !isDoubted && isSame(master.node, node)) return;
+    if (master !== null && isSame(master.node, node)) {
+      if (isDoubted) await refuseReplica(master);
+      isDoubted = false;
+      return;
+    }
     const found = await connectTo(node);
     if (signal.aborted) return found.destroy();
     if (subscription !== null) await found.subscribe(subscription.channels, subscription.onMessage);
@@ -103,13 +107,21 @@ export function sentinelTransport(
     connected.resolve();
   }
 
-  /** A replica that was a master, or is about to become one, is none. */
   async function connectTo(node: RedisNode): Promise<SingleConnection> {
     const connection = await connectOnce(location, node, options);
-    const [role] = await connection.ask<[role: string]>(['ROLE']);
-    if (role === 'master') return connection;
-    connection.destroy();
-    throw new Error(`${node.host}:${node.port} is no master, and the sentinels say that it is`);
+    try {
+      await refuseReplica(connection);
+      return connection;
+    } catch (error) {
+      connection.destroy();
+      throw error;
+    }
+  }
+
+  /** A replica that was a master, or is about to become one, is none. */
+  async function refuseReplica({ node: { host, port }, ask }: SingleConnection): Promise<void> {
+    const [role] = await ask<[role: string]>(['ROLE']);
+    if (role !== 'master') throw new Error(`${host}:${port} is no master, and the sentinels say that it is`);
   }
 
   function doubt(): void {

@@ -63,8 +63,8 @@ export async function connectOnce(
     const timer = setTimeout(() => reject(late), timeoutMilliseconds);
     const aborted = () => reject(new Error('The connection is wanted no more.'));
     signal.addEventListener('abort', aborted);
+    if (signal.aborted) aborted();
     try {
-      signal.throwIfAborted();
       return await Promise.race([answer, promise]);
     } catch (error) {
       destroy();
