@@ -5,7 +5,7 @@
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -31,9 +31,10 @@ export interface RedisServer {
   stop(): Promise<void>;
 }
 
-/** Of a user of Redis who may do what Parley needs, as docs/redis.md names them. */
-export const RIGHTS =
-  '~parley:* &parley:* +@read +@write +@scripting +@connection +time +info +publish +subscribe'.split(' ');
+/** Of a user of Redis who may do what Parley needs: those that docs/redis.md tells operators to give. */
+export const RIGHTS: readonly string[] =
+  /^ACL SETUSER parley on >password (.+)$/m.exec(readFileSync('docs/redis.md', 'utf8'))?.[1]?.split(' ') ??
+  [];
 
 const TRIES = 5;
 
@@ -140,7 +141,10 @@ async function startOn(
 
 /** One command over a connection of its own, as an operator would send it. */
 export async function redisCommand<Reply = string>(port: number, ...words: string[]): Promise<Reply> {
-  const client = await createClient({ RESP: 2, socket: { host: '127.0.0.1', port } }).connect();
+  const client = createClient({ RESP: 2, socket: { host: '127.0.0.1', port, reconnectStrategy: false } });
+  // A connection that is cut fails the command.
+  client.on('error', () => undefined);
+  await client.connect();
   try {
     return await client.sendCommand<Reply>(words);
   } finally {
