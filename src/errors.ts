@@ -63,6 +63,7 @@ export const errorCatalogue = {
   provider_out_of_service: entry(503, 'Every provider that could answer was taken out of service.', true),
   server_shutting_down: entry(503, 'The server is shutting down.', true),
   store_unavailable: entry(503, 'The store cannot be reached or written to at the moment.', true),
+  tool_steps_exceeded: entry(502, 'The model went on calling tools when it was to answer.', true),
   provider_timeout: entry(504, 'No provider answered in time.', true),
 } as const satisfies Record<string, CatalogueEntry>;
 

@@ -22,6 +22,7 @@ import { createTargetSelection } from '../src/routing/targets.ts';
 import { createSessions, type Sessions } from '../src/sessions/sessions.ts';
 import { openStore } from '../src/stores/open-store.ts';
 import type { Store } from '../src/stores/store.ts';
+import type { Toolboxes } from '../src/tools/toolbox.ts';
 import type { LiveTurn, NumberedEvent } from '../src/turns/live-turn.ts';
 import type { TurnRequest } from '../src/turns/turn-request.ts';
 import { createTurns, type Turns, type TurnsOptions } from '../src/turns/turns.ts';
@@ -56,6 +57,9 @@ interface SomeOptions {
   slots?: Slots;
   store?: Store;
   exchange?: Exchange;
+  toolboxes?: Toolboxes;
+  toolStepsMax?: number;
+  turnMilliseconds?: number;
   queueMax?: number;
   logBytes?: number;
   around?: NonNullable<TurnsOptions['around']>;
@@ -87,7 +91,10 @@ export async function openSession(opened?: Store): Promise<OneSession> {
     close: () => store.close(),
   };
 
-  function turnsWith(provider: Provider | readonly Provider[], some: SomeOptions = {}): Turns {
+  function turnsWith(
+    provider: Provider | readonly Provider[],
+    { turnMilliseconds = 60_000, ...some }: SomeOptions = {},
+  ): Turns {
     const providers = createProviders('name' in provider ? [provider] : provider, null);
     return createTurns({
       store,
@@ -101,13 +108,15 @@ export async function openSession(opened?: Store): Promise<OneSession> {
       }),
       memory: MEMORY,
       limiter: createInProcessLimiter(),
+      toolboxes: { open: async () => ({ functions: [], find: () => undefined }) },
+      toolStepsMax: 8,
       slots: createInProcessSlots(),
       leases: { milliseconds: 10_000, keep: unneeded, stand: unneeded },
       exchange: NO_EXCHANGE,
       conditions: {
         firstTokenMilliseconds: 60_000,
         idleMilliseconds: 60_000,
-        turnMilliseconds: 60_000,
+        turnMilliseconds,
         answerMaxBytes: 1_000_000,
         breakers: createBreakers({ onChange: () => undefined }),
         random: () => 0,

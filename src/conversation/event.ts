@@ -3,18 +3,26 @@
  * the number is the SSE `id` of the native stream, and a follower asks for what comes after a number.
  */
 
+import type { McpCallItem } from './item.ts';
+import type { ToolProgress } from './trace.ts';
 import type { Turn } from './turn.ts';
 
 export type TurnEvent =
   | { type: 'turn.started'; turn: Turn }
   | { type: 'message.delta'; text: string }
   | { type: 'reasoning.delta'; text: string }
-  /** What came before is not part of the answer: a rescue could not continue it. */
+  /** A tool of the server's is called. */
+  | { type: 'tool.started'; call: StartedCall }
+  | { type: 'tool.progress'; callId: string; progress: ToolProgress }
+  | { type: 'tool.completed'; call: McpCallItem }
+  /** What came since the last call is not part of the answer: a rescue could not continue it. */
   | { type: 'message.restart'; reason: string }
   /** The last event of a turn that gave an answer, which may be cut short by the model's own limits. */
   | { type: 'turn.completed'; ended: EndedTurn }
   /** The last event of every other turn. */
   | { type: 'turn.failed'; ended: EndedTurn };
+
+export type StartedCall = Pick<McpCallItem, 'id' | 'call_id' | 'server_label' | 'name' | 'arguments'>;
 
 /** A turn that is over, with what an answer shows beside it. */
 export interface EndedTurn {

@@ -3,7 +3,7 @@
  * verbatim, unknown fields included, which is why their fields are in snake case.
  */
 
-export type Item = MessageItem | ReasoningItem | FunctionCallItem | FunctionCallOutputItem;
+export type Item = MessageItem | ReasoningItem | FunctionCallItem | FunctionCallOutputItem | McpCallItem;
 
 export type MessageRole = 'user' | 'assistant' | 'system' | 'developer';
 
@@ -82,12 +82,44 @@ export interface FunctionCallOutputItem {
   metadata?: Record<string, string>;
 }
 
+/** What prompts are made of: to a model, a call that the server has run is a call and its result. */
+export type PromptItem = Exclude<Item, McpCallItem>;
+
+/** A call that the server has run itself, with what came of it. */
+export interface McpCallItem {
+  type: 'mcp_call';
+  id: string;
+  /** The provider's own id of the call. */
+  call_id: string;
+  /** The tool source, by its name in the configuration. */
+  server_label: string;
+  /** The tool, as its source knows it. */
+  name: string;
+  /** Under which the model called it. */
+  function_name: string;
+  /** JSON text as the model wrote it; it may be invalid JSON. */
+  arguments: string;
+  /** What the model reads; null if the call failed. */
+  output: string | null;
+  /** What the model reads instead. */
+  error: string | null;
+  /** `incomplete`: the turn ended before the result was there, and nobody knows whether the tool has run. */
+  status: 'completed' | 'failed' | 'incomplete';
+  /** The parts of the result, in the words of the protocol; left out where the text is all there is. */
+  content?: readonly unknown[];
+  /** The result as data, if the tool gave any. */
+  structured_content?: unknown;
+  duration_ms: number;
+  /** Calls of one number were asked for by the model at once. */
+  step: number;
+}
+
 /**
- * Whether the item takes a place in the window: messages, calls and results do, reasoning does not. An item
- * with a place is one message of the native API.
+ * Whether the item takes a place in the window: messages, calls and results of the caller's do; reasoning, and what a
+ * turn did by itself on the way to its answer, do not. An item with a place is one message of the native API.
  */
 export function takesPlace(item: Item): boolean {
-  return item.type !== 'reasoning';
+  return item.type !== 'reasoning' && item.type !== 'mcp_call';
 }
 
 /** How many places the items take in the window. */

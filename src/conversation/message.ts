@@ -3,7 +3,15 @@
  * dialect of providers sends it, so that the conversion exists once. Pure: ids and times are given.
  */
 
-import type { FunctionCallItem, InputFile, InputImage, Item, MessageItem, MessagePart } from './item.ts';
+import type {
+  FunctionCallItem,
+  InputFile,
+  InputImage,
+  Item,
+  MessageItem,
+  MessagePart,
+  PromptItem,
+} from './item.ts';
 
 /** What a caller writes as content. */
 export type ChatContent = string | readonly ChatPart[];
@@ -65,7 +73,7 @@ interface Answer {
 }
 
 /** The item of a caller's message. The result of a tool is text: of its parts only text is kept. */
-export function inputItem(message: InputMessage, id: string): Item {
+export function inputItem(message: InputMessage, id: string): PromptItem {
   const { content } = message;
   const metadata = message.metadata === undefined ? {} : { metadata: message.metadata };
   if (message.role === 'tool') {
@@ -118,6 +126,7 @@ export function messageOf(item: Item, turnId: string, createdAt: number): Messag
       return { ...made, role: 'tool', content, tool_call_id, created_at, metadata };
     }
     case 'reasoning':
+    case 'mcp_call':
       return { ...made, role: 'assistant', content, created_at, metadata: {} };
   }
 }

@@ -2,6 +2,9 @@
 
 import type { ServedBy } from './turn.ts';
 
+/** `none`, or servers (`files`) and tools of servers (`files.read_*`), both as patterns. */
+export type ToolChoice = 'none' | readonly string[];
+
 export interface SessionSettings {
   title: string | null;
   /** A provider's name; null leaves the choice to the request or the server's default. */
@@ -14,6 +17,8 @@ export interface SessionSettings {
   /** Estimated tokens of the window with instructions; null = no limit by tokens. */
   maxContextTokens: number | null;
   instructions: string | null;
+  /** Tools that the model may use: `none`, or patterns of servers and of their tools; null = the server's default. */
+  tools: ToolChoice | null;
   metadata: Readonly<Record<string, string>>;
   /** Seconds after its last change after which the session is gone; null = it stays. */
   ttlSeconds: number | null;

@@ -7,7 +7,17 @@
 export type TraceStep =
   /** A run of pieces of one kind. `lengths` in UTF-16 units. */
   | { kind: 'message' | 'reasoning'; lengths: readonly number[] }
-  /** The pieces since the last restart were to be discarded; their text is kept here, as no output has it. */
-  | { kind: 'restart'; reason: string; message: string; reasoning: string };
+  /** The pieces since the step before were to be discarded; their text is kept here, as no output has it. */
+  | { kind: 'restart'; reason: string; message: string; reasoning: string }
+  /** A tool of the server's was called, and was done; the rest is in the output, under the call's id. */
+  | { kind: 'tool-started' | 'tool-completed'; itemId: string }
+  | { kind: 'tool-progress'; itemId: string; progress: ToolProgress };
+
+/** How far a call is, in the tool's own words: numbers of no unit, and not even sure to grow. */
+export interface ToolProgress {
+  progress: number;
+  total: number | null;
+  message: string | null;
+}
 
 export type Trace = readonly TraceStep[];

@@ -1,24 +1,51 @@
 /** The events of a turn that is over, made again from what was committed: the same, under the same numbers. */
 
-import type { EndedTurn, TurnEvent } from './event.ts';
-import type { Item } from './item.ts';
+import type { EndedTurn, StartedCall, TurnEvent } from './event.ts';
+import type { Item, McpCallItem } from './item.ts';
 import type { TraceStep } from './trace.ts';
 
-/** All events of the turn, the first one's number being 0. Without a trace those of the text are missing. */
+/** All events of the turn, the first one's number being 0. Without a trace those on the way to its end are missing. */
 export function tracedEvents(ended: EndedTurn): TurnEvent[] {
   const { turn } = ended;
   const events: TurnEvent[] = [{ type: 'turn.started', turn }];
   const trace = turn.trace ?? [];
-  let begin = 0;
-  for (const [index, step] of trace.entries()) {
-    if (step.kind !== 'restart') continue;
-    addPieces(events, trace.slice(begin, index), step);
-    events.push({ type: 'message.restart', reason: step.reason });
-    begin = index + 1;
+  const calls = new Map(turn.output.filter((item) => item.type === 'mcp_call').map((call) => [call.id, call]));
+  const said = reader(textsOf(turn.output));
+  let pieces: Pieces[] = [];
+  for (const step of trace) {
+    if ('lengths' in step) {
+      pieces.push(step);
+      continue;
+    }
+    // What is followed by a restart was discarded, and is no part of the output.
+    addPieces(events, pieces, step.kind === 'restart' ? reader(step) : said);
+    pieces = [];
+    events.push(...eventsOf(step, calls));
   }
-  addPieces(events, trace.slice(begin), textsOf(turn.output));
+  addPieces(events, pieces, said);
   events.push(lastEvent(ended));
   return events;
+}
+
+type Pieces = Extract<TraceStep, { lengths: readonly number[] }>;
+
+type Happening = Exclude<TraceStep, Pieces>;
+
+/** One, but for a call that is not in the output, as there is none. */
+function eventsOf(step: Happening, calls: ReadonlyMap<string, McpCallItem>): TurnEvent[] {
+  if (step.kind === 'restart') return [{ type: 'message.restart', reason: step.reason }];
+  const call = calls.get(step.itemId);
+  if (call === undefined) return [];
+  if (step.kind === 'tool-progress') {
+    return [{ type: 'tool.progress', callId: call.call_id, progress: step.progress }];
+  }
+  if (step.kind === 'tool-completed') return [{ type: 'tool.completed', call }];
+  return [{ type: 'tool.started', call: startedCall(call) }];
+}
+
+/** What is known of a call when it begins. */
+export function startedCall({ id, call_id, server_label, name, arguments: args }: McpCallItem): StartedCall {
+  return { id, call_id, server_label, name, arguments: args };
 }
 
 /** The event that ends a turn. */
@@ -31,16 +58,19 @@ interface Texts {
   reasoning: string;
 }
 
-function addPieces(events: TurnEvent[], steps: readonly TraceStep[], texts: Texts): void {
+/** Gives the texts piece by piece. */
+function reader(texts: Texts) {
   const position = { message: 0, reasoning: 0 };
-  for (const step of steps) {
-    if (step.kind === 'restart') continue;
-    const { kind, lengths } = step;
-    for (const length of lengths) {
-      const text = texts[kind].slice(position[kind], position[kind] + length);
-      position[kind] += length;
-      events.push({ type: `${kind}.delta`, text });
-    }
+  return (kind: keyof Texts, length: number): string => {
+    const text = texts[kind].slice(position[kind], position[kind] + length);
+    position[kind] += length;
+    return text;
+  };
+}
+
+function addPieces(events: TurnEvent[], pieces: readonly Pieces[], read: ReturnType<typeof reader>): void {
+  for (const { kind, lengths } of pieces) {
+    for (const length of lengths) events.push({ type: `${kind}.delta`, text: read(kind, length) });
   }
 }
 

@@ -14,3 +14,21 @@ export interface Usage {
 export function countable(told: number): number {
   return told > 0 && told < Infinity ? told : 0;
 }
+
+/** What several attempts used together; null where no number is known. */
+export function sumOfUsage(one: Usage | null, other: Usage | null): Usage | null {
+  if (one === null || other === null) return one ?? other;
+  const cost = one.cost === undefined && other.cost === undefined ? {} : { cost: (one.cost ?? 0) + (other.cost ?? 0) };
+  return {
+    input_tokens: one.input_tokens + other.input_tokens,
+    input_tokens_details: {
+      cached_tokens: one.input_tokens_details.cached_tokens + other.input_tokens_details.cached_tokens,
+    },
+    output_tokens: one.output_tokens + other.output_tokens,
+    output_tokens_details: {
+      reasoning_tokens: one.output_tokens_details.reasoning_tokens + other.output_tokens_details.reasoning_tokens,
+    },
+    total_tokens: one.total_tokens + other.total_tokens,
+    ...cost,
+  };
+}

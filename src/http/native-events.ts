@@ -27,6 +27,16 @@ function dataOf(event: TurnEvent, requestId: string): unknown {
     case 'message.delta':
     case 'reasoning.delta':
       return { text: event.text };
+    case 'tool.started': {
+      const { call_id, server_label: server, name, arguments: given } = event.call;
+      return { call_id, server, name, arguments: given };
+    }
+    case 'tool.progress':
+      return { call_id: event.callId, ...event.progress };
+    case 'tool.completed': {
+      const { call_id, output, error, duration_ms: milliseconds } = event.call;
+      return { call_id, ...(error === null ? { output } : { error }), milliseconds };
+    }
     case 'message.restart':
       return { reason: event.reason };
     case 'turn.completed':

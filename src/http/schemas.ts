@@ -51,6 +51,16 @@ const settings = {
     Type.Integer({ minimum: 1, description: 'Estimated tokens that the model sees, instructions included' }),
   ),
   instructions: nullable(Type.String({ maxLength: 1_000_000 })),
+  tools: nullable(
+    Type.Union(
+      [Type.Literal('none'), Type.Array(Type.String({ minLength: 1, maxLength: 200 }), { maxItems: 100 })],
+      {
+        description:
+          'Tools of the configured MCP servers that the model may use: `none`, or names of servers (`files`) and of ' +
+          "their tools (`files.read_*`), `*` standing for anything; null = the server's default",
+      },
+    ),
+  ),
   metadata: Metadata,
   ttl_seconds: nullable(
     Type.Integer({
@@ -73,6 +83,7 @@ export const Session = Type.Object({
   memory_limit: settings.memory_limit,
   max_context_tokens: settings.max_context_tokens,
   instructions: settings.instructions,
+  tools: settings.tools,
   metadata: Metadata,
   ttl_seconds: settings.ttl_seconds,
   expires_at: nullable(Time),

@@ -27,6 +27,7 @@ export function sessionView(session: Session): Static<typeof schemas.Session> {
     memory_limit: session.memoryLimit,
     max_context_tokens: session.maxContextTokens,
     instructions: session.instructions,
+    tools: toolsView(session.tools),
     metadata: { ...session.metadata },
     ttl_seconds: session.ttlSeconds,
     expires_at: end === null ? null : isoTime(end),
@@ -34,6 +35,10 @@ export function sessionView(session: Session): Static<typeof schemas.Session> {
     created_at: isoTime(session.createdAt),
     updated_at: isoTime(session.updatedAt),
   };
+}
+
+function toolsView(tools: Session['tools']): 'none' | string[] | null {
+  return tools === null || tools === 'none' ? tools : [...tools];
 }
 
 export function turnView(turn: Turn): Static<typeof schemas.TurnRecord> {

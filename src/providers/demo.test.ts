@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Item } from '../conversation/item.ts';
+import type { PromptItem } from '../conversation/item.ts';
 import { createDemo } from './demo.ts';
 import { collect, promptOf, providerContract } from './provider.contract.ts';
 import type { Prompt, ProviderEvent } from './provider.ts';
@@ -58,7 +58,7 @@ test('the demo calls nothing that is not named as a word, or not offered', async
 
 test('the demo answers with the result of its call, and does not call again', async () => {
   const prompt = withTools(promptOf('add {"a": 1}'), 'add');
-  const made: Item[] = [
+  const made: PromptItem[] = [
     { type: 'function_call', id: 'fc_1', call_id: 'c1', name: 'add', arguments: '{}', status: 'completed' },
     { type: 'function_call_output', id: 'fco_1', call_id: 'c1', output: 'forty-two', status: 'completed' },
   ];

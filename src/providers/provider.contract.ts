@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { setImmediate as nextTick } from 'node:timers/promises';
 import type { ProviderDouble } from '../../test/provider-double.ts';
-import type { Item } from '../conversation/item.ts';
+import type { PromptItem } from '../conversation/item.ts';
 import {
   type Prompt,
   type Provider,
@@ -278,7 +278,7 @@ const never = new Promise<never>(() => undefined);
 /** A streamed prompt of user messages; the last text comes first. */
 export function promptOf(text: string, ...earlier: string[]): Prompt {
   const items = [...earlier, text].map(
-    (said, index): Item => ({
+    (said, index): PromptItem => ({
       type: 'message',
       id: `msg_${index}`,
       role: 'user',

@@ -6,7 +6,7 @@
  * `routing/`, which knows the failure table. It keeps no state of a conversation.
  */
 
-import type { Item } from '../conversation/item.ts';
+import type { PromptItem } from '../conversation/item.ts';
 import type { FinishReason } from '../conversation/turn.ts';
 import type { Usage } from '../conversation/usage.ts';
 
@@ -49,7 +49,7 @@ export interface Prompt {
   /** Stand before everything else; null if there are none. */
   instructions: string | null;
   /** The window and the new input, oldest first. A call and its result are both there, or neither. */
-  items: readonly Item[];
+  items: readonly PromptItem[];
   /** Provider settings in the words of Chat Completions (`temperature`, `tools`, …), passed on as they are. */
   options: Readonly<Record<string, unknown>>;
   /** Whether the upstream call streams. If not, the answer comes as one delta of each kind, then `finish`. */

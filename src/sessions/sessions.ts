@@ -81,6 +81,7 @@ const DEFAULTS: SessionSettings = {
   memoryLimit: null,
   maxContextTokens: null,
   instructions: null,
+  tools: null,
   metadata: {},
   ttlSeconds: null,
 };

@@ -85,6 +85,8 @@ function createEstimate(encode: Encode): TokenEstimate {
         return TOKENS_PER_MESSAGE + text(one.name) + text(one.arguments);
       case 'function_call_output':
         return TOKENS_PER_MESSAGE + text(one.output);
+      case 'mcp_call':
+        return 2 * TOKENS_PER_MESSAGE + text(one.function_name + one.arguments) + text(one.output ?? one.error ?? '');
       case 'reasoning':
         // Not sent back to providers.
         return 0;

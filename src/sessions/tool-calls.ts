@@ -1,6 +1,6 @@
 /** Tool calls and their results: providers refuse a prompt in which one stands without the other. */
 
-import type { FunctionCallItem, FunctionCallOutputItem, Item } from '../conversation/item.ts';
+import type { FunctionCallItem, FunctionCallOutputItem, Item, PromptItem } from '../conversation/item.ts';
 import { AppError } from '../errors.ts';
 import type { PathTurn } from '../stores/store.ts';
 
@@ -43,7 +43,7 @@ export function missingResults(path: readonly PathTurn[], input: readonly Item[]
 }
 
 /** The items without results whose call comes not before them. */
-export function dropOrphans(items: readonly Item[]): Item[] {
+export function dropOrphans(items: readonly PromptItem[]): PromptItem[] {
   const called = new Set<string>();
   return items.filter((item) => {
     if (item.type === 'function_call') called.add(item.call_id);
@@ -51,12 +51,40 @@ export function dropOrphans(items: readonly Item[]): Item[] {
   });
 }
 
+/**
+ * The items as a model reads them: every call that a turn has run itself as a call and its result, those that the model
+ * asked for at once before the results of all of them.
+ */
+export function asPromptItems(items: readonly Item[]): PromptItem[] {
+  const shown: PromptItem[] = [];
+  let results: FunctionCallOutputItem[] = [];
+  let step: number | null = null;
+  for (const item of items) {
+    const isOfStep = item.type === 'function_call' || (item.type === 'mcp_call' && (step ?? item.step) === item.step);
+    if (!isOfStep) {
+      shown.push(...results);
+      results = [];
+      step = null;
+    }
+    if (item.type !== 'mcp_call') {
+      shown.push(item);
+      continue;
+    }
+    step = item.step;
+    const { id, call_id, function_name: name, arguments: args } = item;
+    shown.push({ type: 'function_call', id, call_id, name, arguments: args, status: 'completed' });
+    const output = item.output ?? item.error ?? NO_RESULT;
+    results.push({ type: 'function_call_output', id: `${id}_output`, call_id, output, status: 'completed' });
+  }
+  return [...shown, ...results];
+}
+
 /** The items with a result after every call: calls that were never answered get one that says so. */
-export function closeCalls(items: readonly Item[]): Item[] {
+export function closeCalls(items: readonly PromptItem[]): PromptItem[] {
   const pending = pendingCalls(items);
   if (pending.length === 0) return [...items];
   const unanswered = new Set(pending);
-  const closed: Item[] = [];
+  const closed: PromptItem[] = [];
   let waiting: FunctionCallOutputItem[] = [];
   for (const item of items) {
     // Calls of one answer stand together; their results follow the last of them.

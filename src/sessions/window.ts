@@ -3,9 +3,9 @@
  * cuts between turns only, and never between a tool call and its result.
  */
 
-import { countPlaces, type Item } from '../conversation/item.ts';
+import { countPlaces, type Item, type PromptItem } from '../conversation/item.ts';
 import type { PathTurn } from '../stores/store.ts';
-import { closeCalls, dropOrphans } from './tool-calls.ts';
+import { asPromptItems, closeCalls, dropOrphans } from './tool-calls.ts';
 
 /** From this many places on, the start moves in steps; below, a step would cost too much of the memory. */
 const STEPPED_FROM = 16;
@@ -61,12 +61,15 @@ export function cutWindow(path: readonly PathTurn[], limits: WindowLimits): Wind
   return { turns, leftOut: { places: leftOut, reason: leftOut === 0 ? null : reason } };
 }
 
-/** What the model is shown: the window's items and the new input, every call with a result. */
-export function windowItems(window: Window, input: readonly Item[]): Item[] {
+/**
+ * What the model is shown: the window's items, the new input, and what the turn has come to so far, every call with a
+ * result.
+ */
+export function windowItems(window: Window, input: readonly Item[], made: readonly Item[] = []): PromptItem[] {
   const items: Item[] = [];
   for (const turn of window.turns) items.push(...turn.input, ...turn.output);
-  items.push(...input);
-  return closeCalls(dropOrphans(items));
+  items.push(...input, ...made);
+  return closeCalls(dropOrphans(asPromptItems(items)));
 }
 
 /** The first place seen when only the number of places counts. `total` includes the new input. */

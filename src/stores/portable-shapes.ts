@@ -44,6 +44,7 @@ const status = plain('the state of a turn that is over', (value) =>
   ['completed', 'incomplete', 'failed', 'cancelled'].includes(value as string),
 );
 const texts = plain('a list of texts', (value) => Array.isArray(value) && value.every(text.holds));
+const toolChoice = plain('none or a list of texts', (value) => value === 'none' || texts.holds(value));
 const object = plain('an object', isObject);
 const pairs = plain(
   'an object of texts',
@@ -114,6 +115,7 @@ const session: Shape<Session> = {
   memoryLimit: numberOrNull,
   maxContextTokens: numberOrNull,
   instructions: textOrNull,
+  tools: orNull(toolChoice),
   metadata: pairs,
   ttlSeconds: numberOrNull,
   headTurnId: textOrNull,

@@ -33,6 +33,7 @@ export function sampleSession(change: Partial<Session> = {}): Session {
     memoryLimit: null,
     maxContextTokens: 4000,
     instructions: 'Be brief.',
+    tools: ['files.read_*'],
     metadata: {},
     ttlSeconds: null,
     headTurnId: null,

@@ -5,7 +5,7 @@ import type { TurnOutcome } from '../conversation/turn.ts';
 import type { TurnSummary } from '../conversation/turn-summary.ts';
 
 /** What settings from before a setting was known do not have. */
-const LATER_SETTINGS = { ttlSeconds: null } satisfies Partial<SessionSettings>;
+const LATER_SETTINGS = { ttlSeconds: null, tools: null } satisfies Partial<SessionSettings>;
 
 export function parseSettings(json: string): SessionSettings {
   return { ...LATER_SETTINGS, ...(JSON.parse(json) as SessionSettings) };
@@ -14,7 +14,7 @@ export function parseSettings(json: string): SessionSettings {
 /** The settings alone, named one by one: a caller's object may hold more. */
 export function settingsJson(settings: SessionSettings): string {
   const { title, provider, model, fallbackProviders, memoryLimit } = settings;
-  const { maxContextTokens, instructions, metadata, ttlSeconds } = settings;
+  const { maxContextTokens, instructions, tools, metadata, ttlSeconds } = settings;
   return JSON.stringify({
     title,
     provider,
@@ -23,6 +23,7 @@ export function settingsJson(settings: SessionSettings): string {
     memoryLimit,
     maxContextTokens,
     instructions,
+    tools,
     metadata,
     ttlSeconds,
   } satisfies SessionSettings);

@@ -1,7 +1,7 @@
 /** Spans around what providers are asked, in the words of OpenTelemetry's GenAI conventions. */
 
 import { type Attributes, context, type Span, SpanKind, type Tracer, trace } from '@opentelemetry/api';
-import type { Item } from '../conversation/item.ts';
+import type { PromptItem } from '../conversation/item.ts';
 import type { FinishReason } from '../conversation/turn.ts';
 import type { Usage } from '../conversation/usage.ts';
 import { failSpan } from './failed-span.ts';
@@ -12,7 +12,7 @@ import { sessionIn } from './trace-turns.ts';
 export interface TracedPrompt {
   readonly model: string;
   readonly instructions: string | null;
-  readonly items: readonly Item[];
+  readonly items: readonly PromptItem[];
   readonly options: Readonly<Record<string, unknown>>;
   readonly stream: boolean;
   readonly continueFrom: string | null;

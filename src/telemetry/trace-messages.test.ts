@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
-import type { FunctionCallItem, FunctionCallOutputItem, Item, MessagePart } from '../conversation/item.ts';
+import type { FunctionCallItem, FunctionCallOutputItem, PromptItem, MessagePart } from '../conversation/item.ts';
 import { inputJson, instructionsJson, MAX_CONTENT, outputJson } from './trace-messages.ts';
 
-function message(role: 'user' | 'assistant' | 'system', ...content: MessagePart[]): Item {
+function message(role: 'user' | 'assistant' | 'system', ...content: MessagePart[]): PromptItem {
   return { type: 'message', id: 'msg', role, status: 'completed', content, metadata: { note: 'mine' } };
 }
 
@@ -24,7 +24,7 @@ const result: FunctionCallOutputItem = {
   output: '3',
   status: 'completed',
 };
-const thought: Item = {
+const thought: PromptItem = {
   type: 'reasoning',
   id: 'rs',
   summary: [],
@@ -87,10 +87,10 @@ describe('contents in traces', () => {
       text.map((text): MessagePart => ({ type: 'input_text', text })),
       fc.constant<MessagePart>({ type: 'input_image', image_url: 'https://example.org/a.png' }),
     );
-    const item: fc.Arbitrary<Item> = fc.oneof(
+    const item: fc.Arbitrary<PromptItem> = fc.oneof(
       fc.array(part, { maxLength: 20 }).map((parts) => message('user', ...parts)),
-      text.map((output): Item => ({ ...result, output })),
-      text.map((given): Item => ({ ...call, arguments: given })),
+      text.map((output): PromptItem => ({ ...result, output })),
+      text.map((given): PromptItem => ({ ...call, arguments: given })),
     );
     fc.assert(
       fc.property(fc.array(item, { maxLength: 40 }), fc.option(text), (items, continueFrom) => {

@@ -3,7 +3,7 @@
  * for it. Bounded, the newest first: spans wait in memory until they are sent.
  */
 
-import type { Item, MessagePart } from '../conversation/item.ts';
+import type { MessagePart, PromptItem } from '../conversation/item.ts';
 import type { FinishReason } from '../conversation/turn.ts';
 
 /** Part of a message, by the conventions; types of our own are allowed. */
@@ -36,7 +36,7 @@ export function instructionsJson(instructions: string): string {
  * `gen_ai.input.messages`: as many of the newest items as there is room for. Images and files are named, not shown.
  * @param continueFrom the beginning of the answer, which is to be gone on with; null for none
  */
-export function inputJson(items: readonly Item[], continueFrom: string | null): string {
+export function inputJson(items: readonly PromptItem[], continueFrom: string | null): string {
   const room = createRoom();
   const messages: Message[] = [];
   if (continueFrom !== null) messages.push({ role: 'assistant', parts: [textPart(continueFrom, room)] });
@@ -78,7 +78,7 @@ function createRoom(): Room {
   };
 }
 
-function messageOf(item: Exclude<Item, { type: 'reasoning' }>, room: Room): Message {
+function messageOf(item: Exclude<PromptItem, { type: 'reasoning' }>, room: Room): Message {
   switch (item.type) {
     case 'message':
       return { role: item.role, parts: partsOf(item.content, room) };

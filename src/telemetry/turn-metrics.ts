@@ -60,7 +60,7 @@ function countPace(instruments: Instruments, models: ModelLabels, { attempts, tr
   const answered = attempts.at(-1);
   if (answered?.status !== 'completed' || answered.usage === null) return;
   const last = trace?.at(-1);
-  const cameInPieces = last !== undefined && last.kind !== 'restart' && last.lengths.length > 1;
+  const cameInPieces = last !== undefined && 'lengths' in last && last.lengths.length > 1;
   const { firstTokenMilliseconds, milliseconds, usage } = answered;
   if (!cameInPieces || firstTokenMilliseconds === null || countable(usage.output_tokens) < 2) return;
   const each = (milliseconds - firstTokenMilliseconds) / (usage.output_tokens - 1);

@@ -1,15 +1,18 @@
 /** What the model has made so far in a turn: the events of a route, joined to items, and how they came. */
 
 import { newItemId } from '../conversation/id.ts';
-import type { Item, ItemStatus } from '../conversation/item.ts';
+import type { Item, ItemStatus, McpCallItem } from '../conversation/item.ts';
 import type { Trace } from '../conversation/trace.ts';
 import type { Attempt, FinishReason, ProviderSource } from '../conversation/turn.ts';
-import type { Usage } from '../conversation/usage.ts';
+import { sumOfUsage, type Usage } from '../conversation/usage.ts';
 import type { RouteEvent } from '../routing/route.ts';
+import type { CallEvent } from './run-calls.ts';
 import { createTraceRecord } from './trace-record.ts';
 
 export interface Answer {
-  add(event: RouteEvent): void;
+  add(event: RouteEvent | CallEvent): void;
+  /** The model goes on, with the results of its calls: what it made so far stays, whatever becomes of the rest. */
+  nextStep(): void;
   /**
    * The items in the order in which the model began them; text of one kind that arrives in a row is one item.
    * @param status of the last item, which is where the model was when it stopped
@@ -20,23 +23,29 @@ export interface Answer {
   /** Who answers, or was tried last; null before the first try. */
   target(): { provider: string; model: string; source: ProviderSource } | null;
   attempts(): readonly Attempt[];
-  /** Why the model stopped and what it used; null until it has. */
+  /** Why the model stopped, and what all its steps have used; null until it has. */
   finish(): { reason: FinishReason; usage: Usage | null } | null;
   trace(): Trace;
 }
 
 type Piece =
   | { kind: 'text' | 'refusal' | 'reasoning'; text: string }
-  | { kind: 'call'; callId: string; name: string; arguments: string };
+  | { kind: 'call'; callId: string; name: string; arguments: string }
+  /** A call that the server runs. */
+  | { kind: 'own-call'; item: McpCallItem };
 
 export function createAnswer(): Answer {
-  let pieces: Piece[] = [];
+  const pieces: Piece[] = [];
+  /** Where the pieces of the model's present step begin. */
+  let stepStart = 0;
   const attempts: Attempt[] = [];
   const trace = createTraceRecord();
   let target: ReturnType<Answer['target']> = null;
   let finish: ReturnType<Answer['finish']> = null;
+  let usedBefore: Usage | null = null;
   return {
     add,
+    nextStep,
     items,
     hasText,
     target: () => target,
@@ -45,7 +54,7 @@ export function createAnswer(): Answer {
     trace: trace.steps,
   };
 
-  function add(event: RouteEvent): void {
+  function add(event: RouteEvent | CallEvent): void {
     switch (event.type) {
       case 'text-delta':
         trace.add('message', event.text.length);
@@ -60,43 +69,65 @@ export function createAnswer(): Answer {
         pieces.push({ kind: 'call', callId: event.callId, name: event.name, arguments: event.arguments });
         return;
       case 'finish':
-        finish = { reason: event.reason, usage: event.usage };
+        finish = { reason: event.reason, usage: sumOfUsage(usedBefore, event.usage) };
         if (target !== null) target.model = event.model;
         return;
       case 'restart':
         trace.restart(event.reason, said('message'), said('reasoning'));
-        pieces = [];
+        pieces.length = stepStart;
         return;
       case 'attempt-started':
         target = { provider: event.provider, model: event.model, source: event.source };
         return;
       case 'attempt-ended':
         attempts.push(event.attempt);
+        return;
+      case 'call-asked':
+        pieces.push({ kind: 'own-call', item: event.call });
+        return;
+      case 'call-started':
+        return trace.tool({ kind: 'tool-started', itemId: event.call.id });
+      case 'call-progress':
+        return trace.tool({ kind: 'tool-progress', itemId: event.call.id, progress: event.progress });
+      case 'call-ended':
+        trace.tool({ kind: 'tool-completed', itemId: event.call.id });
+        replaceCall(event.call);
     }
   }
 
+  function nextStep(): void {
+    stepStart = pieces.length;
+    usedBefore = finish?.usage ?? usedBefore;
+    finish = null;
+  }
+
+  function replaceCall(item: McpCallItem): void {
+    const index = pieces.findIndex((piece) => piece.kind === 'own-call' && piece.item.id === item.id);
+    pieces[index] = { kind: 'own-call', item };
+  }
+
   function hasText(): boolean {
-    return pieces.some((piece) => piece.kind !== 'reasoning');
+    return pieces.some(({ kind }) => kind !== 'reasoning' && kind !== 'own-call');
   }
 
   function addText(kind: 'text' | 'refusal' | 'reasoning', text: string): void {
-    const last = pieces.at(-1);
+    const last = pieces.length > stepStart ? pieces.at(-1) : undefined;
     if (last?.kind === kind) last.text += text;
     else pieces.push({ kind, text });
   }
 
   function said(what: 'message' | 'reasoning'): string {
     let text = '';
-    for (const piece of pieces) {
-      if (piece.kind !== 'call' && (piece.kind === 'reasoning') === (what === 'reasoning'))
-        text += piece.text;
+    for (const piece of pieces.slice(stepStart)) {
+      if ('text' in piece && (piece.kind === 'reasoning') === (what === 'reasoning')) text += piece.text;
     }
     return text;
   }
 
   function items(status: ItemStatus): Item[] {
     // A model may answer with nothing; that is an answer too, and the conversation keeps its alternation.
-    if (pieces.length === 0 && finish !== null) return [toItem({ kind: 'text', text: '' }, status)];
+    const saysNothing = pieces.every(({ kind }) => kind === 'own-call') && finish !== null;
+    if (saysNothing && pieces.length === stepStart) pieces.push({ kind: 'text', text: '' });
     return pieces.map((piece, index) => toItem(piece, index === pieces.length - 1 ? status : 'completed'));
   }
 }
@@ -123,6 +154,8 @@ function toItem(piece: Piece, status: ItemStatus): Item {
         summary: [],
         content: [{ type: 'reasoning_text', text: piece.text }],
       };
+    case 'own-call':
+      return piece.item;
     case 'call':
       return {
         type: 'function_call',

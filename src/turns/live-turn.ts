@@ -8,6 +8,7 @@
 import { type EndedTurn, isLast, type TurnEvent } from '../conversation/event.ts';
 import { tracedEvents } from '../conversation/traced-events.ts';
 import type { RouteEvent } from '../routing/route.ts';
+import type { CallEvent } from './run-calls.ts';
 
 export interface LiveTurn {
   readonly id: string;
@@ -31,7 +32,7 @@ export interface Span {
 /** The log of a turn that runs here. */
 export interface TurnLog extends LiveTurn {
   /** Takes the times of attempts from what happens on the turn's route. */
-  note(event: RouteEvent): void;
+  note(event: RouteEvent | CallEvent): void;
   /** Adds an event under the next number and wakes the followers. */
   append(event: TurnEvent): void;
 }
@@ -162,5 +163,14 @@ function createEvents() {
 }
 
 function sizeOf(event: TurnEvent): number {
-  return EVENT_OVERHEAD_BYTES + ('text' in event ? event.text.length : 0);
+  return EVENT_OVERHEAD_BYTES + lengthOf(event);
+}
+
+function lengthOf(event: TurnEvent): number {
+  if ('text' in event) return event.text.length;
+  if (event.type === 'tool.started') return event.call.arguments.length;
+  if (event.type !== 'tool.completed') return 0;
+  const { output, error, content, structured_content: structured } = event.call;
+  const more = content === undefined && structured === undefined ? 0 : JSON.stringify([content, structured]).length;
+  return (output ?? error ?? '').length + more;
 }

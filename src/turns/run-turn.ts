@@ -4,19 +4,24 @@
  */
 
 import type { EndedTurn, TurnEvent } from '../conversation/event.ts';
+import type { Item } from '../conversation/item.ts';
+import { startedCall } from '../conversation/traced-events.ts';
 import type { Turn } from '../conversation/turn.ts';
 import { type AppError, asAppError } from '../errors.ts';
 import type { Limiter } from '../limits/limiter.ts';
-import { type RouteConditions, type RouteEvent, route } from '../routing/route.ts';
+import type { RouteConditions, RouteEvent } from '../routing/route.ts';
 import type { TargetSelection } from '../routing/targets.ts';
 import { missingResults, turnsAnswered } from '../sessions/tool-calls.ts';
 import { cutWindow, windowItems } from '../sessions/window.ts';
 import { windowLimits } from '../sessions/window-limits.ts';
 import type { BeginOutcome, PathTurn, Store } from '../stores/store.ts';
+import type { Toolboxes } from '../tools/toolbox.ts';
 import { createAnswer } from './answer.ts';
 import { commit } from './commit.ts';
 import type { TurnLog } from './live-turn.ts';
+import { takeSteps } from './model-steps.ts';
 import { outcomeOf } from './outcome.ts';
+import type { CallEvent } from './run-calls.ts';
 import { chargeTokens, NO_CHARGE } from './token-charge.ts';
 import type { TurnRequest } from './turn-request.ts';
 
@@ -26,6 +31,10 @@ export interface TurnRooms {
   conditions: RouteConditions;
   /** Of the tokens that clients may use. */
   limiter: Limiter;
+  /** The tools of sessions. */
+  toolboxes: Toolboxes;
+  /** How often a model may call them before it must answer without. */
+  toolStepsMax: number;
   /** Places in the window of a session that sets no limit. */
   defaultPlaces: number;
   /** Told of every turn that is over, of what was behind its error, which no client is told, and of who asked. */
@@ -64,11 +73,15 @@ export async function runTurn(
     const window = cutWindow(path, { ...limits, needed: turnsAnswered(path, request.input) });
     seen = window.turns;
     if (missingResults(path, request.input) === 0) {
-      const items = windowItems(window, request.input);
       const { options, stream } = request;
-      const prompt = { instructions: session.instructions, items, options, stream };
-      charge = await chargeTokens(rooms.limiter, request, prompt, targets[0].model);
-      await route(targets, prompt, rooms.conditions, signal, (event) => {
+      const promptWith = (made: readonly Item[]) => {
+        const items = windowItems(window, request.input, made);
+        return { instructions: session.instructions, items, options, stream };
+      };
+      charge = await chargeTokens(rooms.limiter, request, promptWith([]), targets[0].model);
+      const toolbox = await rooms.toolboxes.open(session.tools, signal);
+      const steps = { targets, toolbox, promptWith, conditions: rooms.conditions, stepsMax: rooms.toolStepsMax };
+      await takeSteps(steps, answer, signal, (event) => {
         answer.add(event);
         log.note(event);
         const shown = shownAs(event);
@@ -86,7 +99,7 @@ export async function runTurn(
 }
 
 /** What followers see of a route's event; null for what only the turn's record shows. */
-function shownAs(event: RouteEvent): TurnEvent | null {
+function shownAs(event: RouteEvent | CallEvent): TurnEvent | null {
   switch (event.type) {
     case 'text-delta':
     case 'refusal-delta':
@@ -95,6 +108,13 @@ function shownAs(event: RouteEvent): TurnEvent | null {
       return { type: 'reasoning.delta', text: event.text };
     case 'restart':
       return { type: 'message.restart', reason: event.reason };
+    case 'call-started':
+      return { type: 'tool.started', call: startedCall(event.call) };
+    case 'call-progress':
+      return { type: 'tool.progress', callId: event.call.call_id, progress: event.progress };
+    case 'call-ended':
+      return { type: 'tool.completed', call: event.call };
+    case 'call-asked':
     case 'tool-call':
     case 'finish':
     case 'attempt-started':

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { isError } from '../../test/one-session.ts';
 import { NO_LIMITS } from '../conversation/client.ts';
-import type { Item } from '../conversation/item.ts';
+import type { PromptItem } from '../conversation/item.ts';
 import { inputItem } from '../conversation/message.ts';
 import type { Attempt } from '../conversation/turn.ts';
 import { createInProcessLimiter } from '../limits/in-process.ts';
@@ -12,7 +12,7 @@ import { chargeTokens, NO_CHARGE, tokenBuckets } from './token-charge.ts';
 const MODEL = 'gpt-5-mini';
 
 /** One token for each word, and four around the message. */
-const hello: Item = inputItem({ role: 'user', content: 'one two three' }, 'msg_1');
+const hello: PromptItem = inputItem({ role: 'user', content: 'one two three' }, 'msg_1');
 const INPUT = 7;
 
 const prompt = (options: Record<string, unknown> = {}) => ({

@@ -5,8 +5,10 @@ import type { Trace, TraceStep } from '../conversation/trace.ts';
 interface TraceRecord {
   /** The next piece. @param length in UTF-16 units */
   add(kind: 'message' | 'reasoning', length: number): void;
-  /** The pieces since the last restart, whose texts these are, are no part of the answer. */
+  /** The pieces since the step before, whose texts these are, are no part of the answer. */
   restart(reason: string, message: string, reasoning: string): void;
+  /** Something happened to a call. */
+  tool(step: Extract<TraceStep, { itemId: string }>): void;
   steps(): Trace;
 }
 
@@ -26,6 +28,10 @@ export function createTraceRecord(): TraceRecord {
     restart(reason, message, reasoning) {
       kind = null;
       steps.push({ kind: 'restart', reason, message, reasoning });
+    },
+    tool(step) {
+      kind = null;
+      steps.push(step);
     },
     steps: () => steps,
   };

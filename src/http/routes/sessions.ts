@@ -165,6 +165,7 @@ function settingsOf(body: Static<typeof schemas.SessionChange>): Partial<Session
     ...(body.memory_limit === undefined ? {} : { memoryLimit: body.memory_limit }),
     ...(body.max_context_tokens === undefined ? {} : { maxContextTokens: body.max_context_tokens }),
     ...(body.instructions === undefined ? {} : { instructions: body.instructions }),
+    ...(body.tools === undefined ? {} : { tools: body.tools }),
     ...(body.metadata === undefined ? {} : { metadata: body.metadata }),
     ...(body.ttl_seconds === undefined ? {} : { ttlSeconds: body.ttl_seconds }),
   };

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { Item } from '../../conversation/item.ts';
+import type { PromptItem } from '../../conversation/item.ts';
 import type { Continuation, Prompt } from '../provider.ts';
 import { chatRequest as requestFor } from './chat-request.ts';
 
-const user = (text: string): Item => ({
+const user = (text: string): PromptItem => ({
   type: 'message',
   id: 'msg',
   role: 'user',
@@ -12,14 +12,14 @@ const user = (text: string): Item => ({
   content: [{ type: 'input_text', text }],
   metadata: { secret: 'note' },
 });
-const said = (text: string): Item => ({
+const said = (text: string): PromptItem => ({
   type: 'message',
   id: 'msg',
   role: 'assistant',
   status: 'completed',
   content: [{ type: 'output_text', text, annotations: [], logprobs: [] }],
 });
-const call = (id: string): Item => ({
+const call = (id: string): PromptItem => ({
   type: 'function_call',
   id: `fc_${id}`,
   call_id: id,
@@ -27,7 +27,7 @@ const call = (id: string): Item => ({
   arguments: '{}',
   status: 'completed',
 });
-const result = (id: string): Item => ({
+const result = (id: string): PromptItem => ({
   type: 'function_call_output',
   id: `fco_${id}`,
   call_id: id,
@@ -35,14 +35,14 @@ const result = (id: string): Item => ({
   status: 'completed',
 });
 const chatCall = (id: string) => ({ id, type: 'function', function: { name: 'add', arguments: '{}' } });
-const thought: Item = {
+const thought: PromptItem = {
   type: 'reasoning',
   id: 'rs',
   summary: [],
   content: [{ type: 'reasoning_text', text: 'hm' }],
 };
 
-function promptOf(items: readonly Item[], rest: Partial<Prompt> = {}): Prompt {
+function promptOf(items: readonly PromptItem[], rest: Partial<Prompt> = {}): Prompt {
   return {
     model: 'model-1',
     instructions: null,
@@ -100,14 +100,14 @@ test('reasoning is not sent back', () => {
 });
 
 test('a refusal goes as a refusal', () => {
-  const refused: Item = { ...said(''), content: [{ type: 'refusal', refusal: 'No.' }] } as Item;
+  const refused: PromptItem = { ...said(''), content: [{ type: 'refusal', refusal: 'No.' }] } as PromptItem;
   assert.deepEqual(chatRequest(promptOf([refused])).messages, [
     { role: 'assistant', content: null, refusal: 'No.' },
   ]);
 });
 
 test('images and files go as parts', () => {
-  const look: Item = {
+  const look: PromptItem = {
     type: 'message',
     id: 'msg',
     role: 'user',
@@ -155,7 +155,7 @@ describe('going on with an answer', () => {
     { role: 'system', content: 'Be brief.' },
     { role: 'user', content: 'Tell me a story' },
   ];
-  const messagesFor = (continuation: Continuation, items: Item[], rest: Partial<Prompt> = begun) =>
+  const messagesFor = (continuation: Continuation, items: PromptItem[], rest: Partial<Prompt> = begun) =>
     chatRequest(promptOf(items, rest), continuation).messages;
 
   test('by prefill, its beginning is the last message', () => {

@@ -1,6 +1,6 @@
 /** From a prompt to the body of a Chat Completions request. Sends nothing. */
 
-import type { Item } from '../../conversation/item.ts';
+import type { PromptItem } from '../../conversation/item.ts';
 import { answerOf, type ChatToolCall, contentOf, type MessageContent } from '../../conversation/message.ts';
 import type { Continuation, Prompt } from '../provider.ts';
 
@@ -47,7 +47,7 @@ function chatMessages(prompt: Prompt, continuation: Continuation): ChatMessage[]
   const messages: ChatMessage[] = [];
   if (instructions !== null) messages.push({ role: 'system', content: instructions });
   /** What the model made since the last input: one answer, which providers take as one message. */
-  let answer: Item[] = [];
+  let answer: PromptItem[] = [];
   for (const item of items) {
     if (item.type === 'reasoning') continue;
     if (item.type === 'function_call' || (item.type === 'message' && item.role === 'assistant')) {
@@ -69,7 +69,7 @@ function chatMessages(prompt: Prompt, continuation: Continuation): ChatMessage[]
 }
 
 /** @param begun what there is already of the answer that follows the items */
-function assistantMessage(items: readonly Item[], begun = ''): ChatMessage {
+function assistantMessage(items: readonly PromptItem[], begun = ''): ChatMessage {
   const { text: said, refusal, calls } = answerOf(items);
   const text = said + begun;
   const onlyText = refusal === '' && calls.length === 0;

@@ -1,0 +1,89 @@
+/**
+ * The steps of a turn: the model is asked, the tools that it calls are run, and it is asked again with their results,
+ * until it answers. What a target is, and how tools are run, is for others.
+ */
+
+import type { Item } from '../conversation/item.ts';
+import { AppError } from '../errors.ts';
+import { type RouteConditions, type RoutedPrompt, type RouteEvent, route } from '../routing/route.ts';
+import type { Targets } from '../routing/target.ts';
+import type { Toolbox } from '../tools/toolbox.ts';
+import type { Answer } from './answer.ts';
+import { type AskedCall, askedCall, type CallEvent, runCalls } from './run-calls.ts';
+
+export interface ModelSteps {
+  targets: Targets;
+  toolbox: Toolbox;
+  /** The prompt, with what the turn has come to so far. */
+  promptWith(made: readonly Item[]): RoutedPrompt;
+  conditions: RouteConditions;
+  /** How often the model may call tools before it must answer without. */
+  stepsMax: number;
+}
+
+/**
+ * Resolves when the model has answered, or waits for calls that the caller is to run. Throws as `route` does, and the
+ * signal's reason when it aborts.
+ * @param answer knows of every event already when `tell` is called with it
+ */
+export async function takeSteps(
+  { targets, toolbox, promptWith, conditions, stepsMax }: ModelSteps,
+  answer: Answer,
+  signal: AbortSignal,
+  tell: (event: RouteEvent | CallEvent) => void,
+): Promise<void> {
+  const endsAt = performance.now() + conditions.turnMilliseconds;
+  let asked: Targets = targets;
+  for (let step = 1; ; step += 1) {
+    const calls: AskedCall[] = [];
+    let isForCaller = false;
+    const turnMilliseconds = Math.max(0, endsAt - performance.now());
+    const prompt = withTools(promptWith(step === 1 ? [] : answer.items('completed')), toolbox, step, stepsMax);
+    await route(asked, prompt, { ...conditions, turnMilliseconds }, signal, (event) => {
+      const tool = event.type === 'tool-call' ? toolbox.find(event.name) : undefined;
+      if (event.type !== 'tool-call' || tool === undefined) {
+        isForCaller ||= event.type === 'tool-call';
+        return tell(event);
+      }
+      const call = askedCall(tool, event, step);
+      calls.push(call);
+      tell({ type: 'call-asked', call: call.item });
+    });
+    if (calls.length === 0) return;
+    if (step > stepsMax) throw new AppError('tool_steps_exceeded', { tool_steps_max: stepsMax });
+    await inTime(endsAt, signal, (until) => runCalls(calls, until, tell));
+    if (isForCaller) return;
+    answer.nextStep();
+    asked = firstAgain(asked, answer);
+  }
+}
+
+/** The target that has answered goes on: what it was told is in its cache, and its calls are its own. */
+function firstAgain(targets: Targets, answer: Answer): Targets {
+  const last = answer.attempts().findLast(({ status }) => status === 'completed');
+  const target = targets.find(({ provider, model }) => provider.name === last?.provider && model === last.model);
+  return target === undefined ? targets : [target, ...targets.filter((other) => other !== target)];
+}
+
+/** The caller's own tools stay beside those of the server. */
+function withTools(prompt: RoutedPrompt, { functions }: Toolbox, step: number, stepsMax: number): RoutedPrompt {
+  if (functions.length === 0) return prompt;
+  const { tools, tool_choice: choice, ...options } = prompt.options;
+  const own = Array.isArray(tools) ? tools : [];
+  const given = { ...options, tools: [...own, ...functions] };
+  if (step > stepsMax) return { ...prompt, options: { ...given, tool_choice: 'none' } };
+  // A choice that was forced once would be forced for ever.
+  return { ...prompt, options: choice === undefined || step > 1 ? given : { ...given, tool_choice: choice } };
+}
+
+/** The time for a turn is that for its tools as well. */
+async function inTime(endsAt: number, signal: AbortSignal, run: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  const clock = new AbortController();
+  const ends = () => clock.abort(new AppError('provider_timeout', { clock: 'turn' }));
+  const timer = setTimeout(ends, Math.max(0, endsAt - performance.now()));
+  try {
+    await run(AbortSignal.any([signal, clock.signal]));
+  } finally {
+    clearTimeout(timer);
+  }
+}
