@@ -57,7 +57,7 @@ interface SomeOptions {
   slots?: Slots;
   store?: Store;
   exchange?: Exchange;
-  toolboxes?: Toolboxes;
+  toolboxes?: Pick<Toolboxes, 'open'>;
   toolStepsMax?: number;
   turnMilliseconds?: number;
   queueMax?: number;

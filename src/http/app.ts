@@ -20,6 +20,7 @@ import { addHealthRoute } from './routes/health.ts';
 import { addMessageRoutes } from './routes/messages.ts';
 import { addMetricsRoute } from './routes/metrics.ts';
 import { addProviderRoutes } from './routes/providers.ts';
+import { addToolRoutes } from './routes/tools.ts';
 import { addReadyRoute } from './routes/ready.ts';
 import { addSessionRoutes } from './routes/sessions.ts';
 import { addTurnRoutes } from './routes/turns.ts';
@@ -87,6 +88,7 @@ async function createApi(
     addReadyRoute(routes, rooms);
     if (rooms.metrics !== null) addMetricsRoute(routes, rooms.metrics);
     addProviderRoutes(routes, rooms);
+    addToolRoutes(routes, rooms);
     addSessionRoutes(routes, rooms);
     addMessageRoutes(routes, rooms);
     addTurnRoutes(routes, rooms);

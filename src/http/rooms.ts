@@ -7,6 +7,7 @@ import type { Static } from 'typebox';
 import type { TargetState } from '../conversation/target-state.ts';
 import type { Providers } from '../providers/provider.ts';
 import type { Sessions } from '../sessions/sessions.ts';
+import type { Toolboxes } from '../tools/toolbox.ts';
 import type { Turns } from '../turns/turns.ts';
 import type { AdminRooms } from './admin/admin-rooms.ts';
 import type { ErrorSummary } from './error-summary.ts';
@@ -47,6 +48,7 @@ export interface Rooms {
   turns: Turns;
   providers: Pick<Providers, 'all' | 'default'>;
   readiness: Readiness;
+  toolboxes: Pick<Toolboxes, 'list'>;
   /** Lists of targets with a name, as the operator has declared them. */
   routes: readonly NamedRoute[];
   /** How long an `Idempotency-Key` stands for its request, in seconds. */

@@ -98,6 +98,24 @@ export const Metrics = Type.Object({
   }),
 });
 
+export const ToolList = Type.Object({
+  object: Type.Literal('list'),
+  data: Type.Array(
+    Type.Object({
+      object: Type.Literal('tool'),
+      id: Type.String({ description: 'As sessions name it: `server.tool`' }),
+      server: Type.String(),
+      name: Type.String({ description: 'As its server knows it' }),
+      title: Type.Union([Type.String(), Type.Null()]),
+      description: Type.Union([Type.String(), Type.Null()]),
+      input_schema: Type.Record(Type.String(), Type.Unknown(), { description: 'JSON Schema of the arguments' }),
+    }),
+  ),
+  unavailable: Type.Array(
+    Type.Object({ server: Type.String(), reason: Type.String() }, { description: 'Servers whose tools are not known' }),
+  ),
+});
+
 const CheckStatus = Type.Enum(['ok', 'unavailable']);
 
 export const Ready = Type.Object({

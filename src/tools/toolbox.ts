@@ -7,7 +7,7 @@ import { boundedResult } from './result-size.ts';
 import { modelToolName } from './tool-names.ts';
 import { choosesServer, choosesTool, type ToolChoice } from './tool-patterns.ts';
 import type { CallOptions, Tool, ToolResult, ToolSource } from './tool-source.ts';
-import type { ToolSources } from './tool-sources.ts';
+import type { ListedTools, ToolSources } from './tool-sources.ts';
 
 export interface Toolbox {
   /** In the words of Chat Completions; the same for the same tools. */
@@ -37,6 +37,8 @@ export interface Toolboxes {
    * @param choice null = the configuration's
    */
   open(choice: ToolChoice | null, signal: AbortSignal): Promise<Toolbox>;
+  /** All that sessions may choose, and the sources whose tools are not known at the moment. Rejects as `open` does. */
+  list(signal: AbortSignal): Promise<ListedTools>;
 }
 
 export interface ToolboxesOptions {
@@ -53,7 +55,7 @@ const PATIENCE_MILLISECONDS = 3000;
 const EMPTY: Toolbox = { functions: [], find: () => undefined };
 
 export function createToolboxes({ sources, defaultChoice, resultMaxBytes }: ToolboxesOptions): Toolboxes {
-  return { open };
+  return { open, list: (signal) => sources.list(sources.all, { patienceMs: PATIENCE_MILLISECONDS, signal }) };
 
   async function open(choice: ToolChoice | null, signal: AbortSignal): Promise<Toolbox> {
     const chosen = choice ?? defaultChoice;

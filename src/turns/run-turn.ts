@@ -32,7 +32,7 @@ export interface TurnRooms {
   /** Of the tokens that clients may use. */
   limiter: Limiter;
   /** The tools of sessions. */
-  toolboxes: Toolboxes;
+  toolboxes: Pick<Toolboxes, 'open'>;
   /** How often a model may call them before it must answer without. */
   toolStepsMax: number;
   /** Places in the window of a session that sets no limit. */

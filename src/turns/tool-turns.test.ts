@@ -20,7 +20,7 @@ afterEach(() => session.close());
 const text = (said: string): ToolResult => ({ text: said, isError: false, content: [{ type: 'text', text: said }] });
 
 /** Tools by the names under which models call them: `server__tool`. */
-function toolboxOf(tools: Record<string, Run>): Toolboxes & { opened: unknown[] } {
+function toolboxOf(tools: Record<string, Run>): Pick<Toolboxes, 'open'> & { opened: unknown[] } {
   const toolbox: Toolbox = {
     functions: Object.keys(tools).map((name) => ({
       type: 'function',
