@@ -44,6 +44,10 @@ const ROOMS: Record<string, Room> = {
     imports: ['conversation/', 'errors.ts'],
     because: 'telemetry is told of things and reaches for none',
   },
+  'tools/': {
+    imports: ['conversation/', 'errors.ts'],
+    because: 'a tool source runs the tools of its server; it knows nothing of turns, sessions or settings',
+  },
   'limits/': {
     imports: ['conversation/', 'errors.ts', 'redis/'],
     because: 'a limiter counts identities, whoever they are and whatever they ask for',
