@@ -9,6 +9,8 @@ const env = {
   OPENAI_BASE_URL: 'https://parley:hunter2-b@proxy.example/v1',
   OPENROUTER_BASE_URL: 'https://hunter2-c@proxy.example/v1',
   OPENROUTER_KEY: 'hunter2-d',
+  MCP_SERVER_URL: 'http://h/mcp?key=hunter2-n',
+  MCP_API_KEY: 'hunter2-o',
 };
 const yaml = `
 providers:
@@ -18,7 +20,14 @@ providers:
     headers: {Authorization: hunter2-g}
   - {name: open, base_url: "http://h/v1"}
 routes:
-  fast: [{provider: local, model: m, weight: 1}]`;
+  fast: [{provider: local, model: m, weight: 1}]
+mcp_servers:
+  - name: remote
+    url: https://h/mcp?key=hunter2-h
+    headers: {X-Key: hunter2-i}
+    oauth: {client_id: c, client_secret: hunter2-j, issuer: "https://i"}
+  - {name: keyed, url: "https://h/mcp", api_key: hunter2-k}
+  - {name: files, command: /bin/files, args: [--key=hunter2-l], env: {KEY: hunter2-m}, tools: {deny: [write_*]}}`;
 
 function valueOf({ settings }: DescribedConfig, name: string): unknown {
   return settings[name]?.value;
@@ -68,6 +77,37 @@ it('shows no secret', () => {
   assert.deepEqual(described.routes, {
     fast: [{ provider: 'local', model: 'm', weight: 1, context_tokens: null }],
   });
+  assert.equal(valueOf(described, 'MCP_SERVER_URL'), 'http://h/mcp?***');
+  const server = {
+    tools: { allow: null, deny: [] },
+    timeout_seconds: 60,
+    max_concurrent: 10,
+    instructions: false,
+    eager: false,
+    trust: false,
+    require_approval: [],
+  };
+  const credentials = { client_id: 'c', client_secret: '***', issuer: 'https://i', scope: null };
+  assert.deepEqual(described.mcp_servers, [
+    { ...server, name: 'mcp', url: 'http://h/mcp?***', headers: {}, api_key: '***', oauth: null },
+    {
+      ...server,
+      name: 'remote',
+      url: 'https://h/mcp?***',
+      headers: { 'X-Key': '***' },
+      api_key: null,
+      oauth: credentials,
+    },
+    { ...server, name: 'keyed', url: 'https://h/mcp', headers: {}, api_key: '***', oauth: null },
+    {
+      ...server,
+      name: 'files',
+      command: '/bin/files',
+      args: ['***'],
+      env: { KEY: '***' },
+      tools: { allow: null, deny: ['write_*'] },
+    },
+  ]);
 });
 
 it('shows no secret of a database, however many hosts it has', () => {

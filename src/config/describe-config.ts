@@ -1,5 +1,6 @@
 /** The configuration for showing to the operator. */
 
+import type { McpProgramConfig, McpServerConfig, McpUrlConfig } from './mcp-server-list.ts';
 import { type Config, configKey, settingNames, settings } from './schema.ts';
 import type { Disclosure } from './setting.ts';
 
@@ -11,6 +12,8 @@ export interface DescribedConfig {
   /** Those of the YAML file. */
   providers: Record<string, unknown>[];
   routes: Record<string, Record<string, unknown>[]>;
+  /** Those of the YAML file, and that of `MCP_SERVER_URL`. */
+  mcp_servers: Record<string, unknown>[];
 }
 
 /**
@@ -27,7 +30,7 @@ export function describeConfig(config: Config): DescribedConfig {
     api_key: shown(provider.apiKey, 'never'),
     model: provider.model,
     models: provider.models,
-    headers: Object.fromEntries(Object.keys(provider.headers).map((name) => [name, CONCEALED])),
+    headers: concealed(provider.headers),
     context_tokens: provider.contextTokens,
     continue: provider.continuation,
   }));
@@ -37,12 +40,55 @@ export function describeConfig(config: Config): DescribedConfig {
     });
     return [name, shownTargets] as const;
   });
-  return { settings: Object.fromEntries(values), providers, routes: Object.fromEntries(routes) };
+  return {
+    settings: Object.fromEntries(values),
+    providers,
+    routes: Object.fromEntries(routes),
+    mcp_servers: config.mcpServers.map(shownServer),
+  };
+}
+
+function shownServer({ name, reach, tools, ...rest }: McpServerConfig): Record<string, unknown> {
+  return {
+    name,
+    ...(reach.kind === 'http' ? shownUrl(reach) : shownProgram(reach)),
+    tools,
+    timeout_seconds: rest.timeoutSeconds,
+    max_concurrent: rest.maxConcurrent,
+    instructions: rest.instructions,
+    eager: rest.eager,
+    trust: rest.trust,
+    require_approval: rest.requireApproval,
+  };
+}
+
+function shownUrl({ url, headers, apiKey, oauth }: McpUrlConfig): Record<string, unknown> {
+  return {
+    url: shown(url, 'without-query'),
+    headers: concealed(headers),
+    api_key: shown(apiKey, 'never'),
+    oauth: oauth && {
+      client_id: oauth.clientId,
+      [oauth.proof.kind === 'secret' ? 'client_secret' : 'private_key']: CONCEALED,
+      issuer: oauth.issuer,
+      scope: oauth.scope,
+    },
+  };
+}
+
+/** Many programs are given their keys as arguments. */
+function shownProgram({ command, args, env }: McpProgramConfig): Record<string, unknown> {
+  return { command, args: shown(args, 'never'), env: concealed(env) };
+}
+
+function concealed(pairs: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.keys(pairs).map((name) => [name, CONCEALED]));
 }
 
 function shown(value: unknown, disclosure: Disclosure): unknown {
   if (disclosure === 'never' && Array.isArray(value)) return value.map(() => CONCEALED);
   if (typeof value !== 'string' || disclosure === 'whole') return value;
+  if (disclosure === 'without-query') return value.replace(/\?.*/s, `?${CONCEALED}`);
   return disclosure === 'never' ? CONCEALED : withoutPassword(value);
 }
 

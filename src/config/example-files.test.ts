@@ -4,6 +4,7 @@ import { describe, it } from 'node:test';
 import { parseEnv } from 'node:util';
 import { parse } from 'yaml';
 import { loadTexts, problemsOf } from '../../test/load-texts.ts';
+import { mcpServerSchema } from './mcp-server-schema.ts';
 import { providerSchema } from './provider-list.ts';
 import { routeTargetSchema } from './route-list.ts';
 import { configKey, lists, settingNames, settings, yamlKey } from './schema.ts';
@@ -37,7 +38,7 @@ describe('.env.example', () => {
 });
 
 describe('parley.example.yaml', () => {
-  const env = { LOCAL_API_KEY: 'k' };
+  const env = { LOCAL_API_KEY: 'k', PATH: '/bin', TRACKER_KEY: 'k', WIKI_SECRET: 's' };
   const content = parse(yaml) as Record<string, unknown>;
 
   it('is commented throughout', () => assert.equal(parse(read('parley.example.yaml')), null));
@@ -56,6 +57,12 @@ describe('parley.example.yaml', () => {
     const routes = Object.values(content['routes'] as Record<string, object[]>);
     const fields = new Set(routes.flat().flatMap((target) => Object.keys(target)));
     assert.deepEqual([...fields].sort(), Object.keys(routeTargetSchema.properties).sort());
+  });
+
+  it('shows every field of a server with tools and no other', () => {
+    const servers = content['mcp_servers'] as object[];
+    const fields = new Set(servers.flatMap((server) => Object.keys(server)));
+    assert.deepEqual([...fields].sort(), Object.keys(mcpServerSchema.properties).sort());
   });
 
   it('shows every default, and loads when uncommented', () => {

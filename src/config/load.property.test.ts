@@ -104,6 +104,7 @@ it('shows no secret in a problem', () => {
     'ADMIN_TOKEN',
     'OPENAI_API_KEY',
     'OPENROUTER_KEY',
+    'MCP_API_KEY',
     'OTEL_EXPORTER_OTLP_HEADERS',
   ]);
   // A newline makes the key one that no header can carry, and therefore a problem.
@@ -120,6 +121,8 @@ it('shows no secret in a problem', () => {
         { dotenv: `${name}="${wrong}"` },
         { yaml: `${yamlKey(name)}: ${JSON.stringify(wrong)}` },
         { yaml: `providers: [{name: a, base_url: "http://h", api_key: ${JSON.stringify(wrong)}}]` },
+        { yaml: `mcp_servers: [{name: a, url: "http://h", api_key: ${JSON.stringify(wrong)}}]` },
+        { yaml: `mcp_servers: [{name: a, url: "http://h#${key}", command: "${key}", args: "${key}"}]` },
         { env: { KEY: key, WRONG: wrong }, yaml: `port: "\${KEY}"\n${yamlKey(name)}: "\${WRONG}"` },
         { env: { OPENAI_BASE_URL: `ftp://parley:${key}@h`, DATABASE_URL: `mysql://parley:${key}@h` } },
       ]) {

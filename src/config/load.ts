@@ -5,6 +5,7 @@
 
 import { readFileSync } from 'node:fs';
 import { ConfigError, type Problem } from './config-error.ts';
+import { readMcpServerList } from './mcp-server-list.ts';
 import { nearestName } from './nearest-name.ts';
 import { readProviderList } from './provider-list.ts';
 import { type Origins, providerNames } from './provider-names.ts';
@@ -41,6 +42,7 @@ export function loadConfig({ env, directory, readFile = readText }: ConfigSource
   const list = readProviderList(file, variables, problems);
   const { routes, named } = readRouteList(file, variables, list.providers, problems);
   const names = providerNames({ values, origins, list, inRoutes: named }, problems);
+  const mcpServers = readMcpServerList({ file, variables, values, origins }, problems);
   checkAdminPort(values, origins, problems);
   checkWorkers(values, origins, problems);
   checkMemory(values, origins, problems);
@@ -50,6 +52,7 @@ export function loadConfig({ env, directory, readFile = readText }: ConfigSource
     memoryDefault: Math.min(values.memoryDefault, values.memoryMax),
     providers: list.providers,
     routes,
+    mcpServers,
     providerNames: names,
     sources: sourcesOf(origins),
   });

@@ -4,6 +4,8 @@
  * same in lower case, in `Config` in camel case.
  */
 
+import type { McpServerConfig } from './mcp-server-list.ts';
+import { mcpServerSchema } from './mcp-server-schema.ts';
 import { type ProviderConfig, providerSchema } from './provider-list.ts';
 import { type RouteConfig, routeTargetSchema } from './route-list.ts';
 import {
@@ -24,6 +26,7 @@ import {
   type Setting,
   type SettingValue,
   secret,
+  serverUrl,
   text,
   url,
   variableOnly,
@@ -210,6 +213,26 @@ export const settings = {
     description: 'Connections kept to each provider at most; further calls wait for one.',
   }),
 
+  MCP_SERVER_URL: serverUrl({
+    default: null,
+    description: 'Where a server with tools is ([docs/tools.md](docs/tools.md)); setting it adds `mcp`.',
+  }),
+  MCP_API_KEY: secret({ default: null, description: 'Key for `mcp`, sent as a bearer token.' }),
+  TOOL_STEPS_MAX: integer({
+    min: 0,
+    // A model that has not found it out by then goes in circles, and each step is a whole prompt.
+    max: 100,
+    default: 8,
+    description: 'Times that a model may ask for tools in one turn before it has to answer.',
+  }),
+  TOOL_RESULT_MAX_BYTES: integer({
+    min: 1024,
+    max: 16 * 1024 * 1024,
+    // Some 32,000 tokens of English; more than one or two of those drown the conversation.
+    default: 128 * 1024,
+    description: "Bytes of one tool's result that are kept and shown to the model (128 KiB); more is cut.",
+  }),
+
   DATABASE_URL: databaseUrl({
     default: 'sqlite:data/parley.db',
     description:
@@ -330,6 +353,7 @@ export const settings = {
 export const lists = {
   providers: { entry: 'providers[]', schema: providerSchema },
   routes: { entry: 'routes.NAME[]', schema: routeTargetSchema },
+  mcp_servers: { entry: 'mcp_servers[]', schema: mcpServerSchema },
 } as const;
 
 export type SettingName = keyof typeof settings;
@@ -353,6 +377,8 @@ export interface Config extends SettingValues {
   readonly providers: readonly ProviderConfig[];
   /** The named routes of the YAML, in its order. */
   readonly routes: readonly RouteConfig[];
+  /** The servers that offer tools, that of `MCP_SERVER_URL` first. */
+  readonly mcpServers: readonly McpServerConfig[];
   /** All providers to be made, in the order of choice: `openai`, `openrouter`, the YAML's, `demo`. Never empty. */
   readonly providerNames: readonly string[];
   /** Where the value of each setting came from: `environment`, `.env`, the path of the YAML file, or `default`. */

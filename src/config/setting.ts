@@ -5,8 +5,8 @@
 
 import { isIP } from 'node:net';
 
-/** How a value may be shown to the operator: whole, as a URL with its password blanked, or not at all. */
-export type Disclosure = 'whole' | 'without-password' | 'never';
+/** How a value may be shown to the operator: whole, as a URL without its password or its query, or not at all. */
+export type Disclosure = 'whole' | 'without-password' | 'without-query' | 'never';
 
 export type SettingValue = string | number | boolean | null | readonly string[];
 
@@ -207,6 +207,15 @@ export function url<Default extends string | null>(
   };
 }
 
+/** The URL of one resource, whose query may hold a key. */
+export function serverUrl(declaration: Declaration<null>): Setting<string | null> {
+  return {
+    ...settingOf(declaration, SERVER_URL),
+    disclosure: 'without-query',
+    parse: (text) => (isServerUrl(text) ? text : undefined),
+  };
+}
+
 export function databaseUrl(declaration: Declaration<string>): Setting<string> {
   return {
     ...settingOf(
@@ -312,6 +321,13 @@ export const BASE_URL = 'an http or https URL without query and fragment';
 
 export function isBaseUrl(text: string): boolean {
   return /^https?:\/\/[^\s\\?#]+$/i.test(text) && URL.canParse(text);
+}
+
+export const SERVER_URL = 'an http or https URL without user, password and fragment';
+
+export function isServerUrl(text: string): boolean {
+  const url = /^https?:\/\/[^\s\\#]+$/i.test(text) ? URL.parse(text) : null;
+  return url !== null && url.username === '' && url.password === '';
 }
 
 export const HEADER_TEXT = 'text that fits an HTTP header: one line in Latin-1';

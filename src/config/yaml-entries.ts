@@ -91,17 +91,17 @@ function faultsOf(
   list: string,
   { schema, noun }: EntryKind,
 ): { place: string; problem: string }[] {
-  const fields = Object.keys(schema.properties);
   return everyError(schema, entries).flatMap((error) => {
     const place = list + pathOf(error.instancePath);
     if (error.keyword === 'additionalProperties') {
+      const { fields, what } = objectAt(schema, noun, error.instancePath);
       return error.params.additionalProperties.map((name) => {
         const nearest = nearestName(name, fields);
         const suggestion =
           nearest === undefined ? `known are ${fields.join(', ')}` : `did you mean "${nearest}"?`;
         return {
           place: `${place}.${shownName(name)}`,
-          problem: `is not a field of ${noun}; ${suggestion}`,
+          problem: `is not a field of ${what}; ${suggestion}`,
         };
       });
     }
@@ -114,6 +114,16 @@ function faultsOf(
     // "boolean" is the unknown field once more, as a value that no schema allows.
     return error.keyword === 'boolean' ? [] : [{ place, problem: error.message }];
   });
+}
+
+/** What an entry may have, or an object within it, and what that is called. */
+function objectAt(schema: TObject, noun: string, pointer: string): { fields: string[]; what: string } {
+  const [, , inner] = pointer.split('/');
+  const within = inner === undefined ? undefined : schema.properties[inner];
+  if (inner === undefined || within === undefined || !('properties' in within)) {
+    return { fields: Object.keys(schema.properties), what: noun };
+  }
+  return { fields: Object.keys(within.properties as object), what: `"${inner}"` };
 }
 
 /** The errors of all entries. By default typebox stops at a few, and the setting is the whole process's. */
