@@ -28,6 +28,7 @@ import {
 } from './composition/observed-rooms.ts';
 import { openLimits } from './composition/opened-limits.ts';
 import { openRedis } from './composition/opened-redis.ts';
+import { openTools } from './composition/opened-tools.ts';
 import { describeConfig } from './config/describe-config.ts';
 import { checkOpenHost } from './config/open-host.ts';
 import type { Config } from './config/schema.ts';
@@ -96,6 +97,8 @@ export async function startParley(config: Config, log: Logger, peers: Peers | nu
       config.defaultProvider,
     );
     phases.unshift({ name: 'providers', close: () => providers.close() });
+    const tools = await openTools(config, version, log);
+    if (tools.close !== null) phases.unshift({ name: 'tools', close: tools.close });
     const metrics = config.metricsEnabled
       ? createMetrics({
           version,
@@ -167,6 +170,8 @@ export async function startParley(config: Config, log: Logger, peers: Peers | nu
       store,
       leases,
       exchange,
+      toolboxes: tools.toolboxes,
+      toolStepsMax: config.toolStepsMax,
       limiter: limits.limiter,
       slots: observedSlots(limits.slots, metrics),
       targets,
@@ -257,6 +262,7 @@ export async function startParley(config: Config, log: Logger, peers: Peers | nu
       sessions,
       turns,
       providers,
+      toolboxes: tools.toolboxes,
       readiness: {
         store: () => store.ping(),
         targets: () => knownTargets(breakers, providers),

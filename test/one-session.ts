@@ -108,7 +108,7 @@ export async function openSession(opened?: Store): Promise<OneSession> {
       }),
       memory: MEMORY,
       limiter: createInProcessLimiter(),
-      toolboxes: { open: async () => ({ functions: [], find: () => undefined }) },
+      toolboxes: { open: async () => ({ functions: [], find: () => undefined, instructions: null }) },
       toolStepsMax: 8,
       slots: createInProcessSlots(),
       leases: { milliseconds: 10_000, keep: unneeded, stand: unneeded },

@@ -13,7 +13,6 @@ import {
   mcpServerSchema,
   TIMEOUT_SECONDS,
 } from './mcp-server-schema.ts';
-import type { Origins } from './provider-names.ts';
 import { isProviderName } from './setting.ts';
 import type { Variables } from './variables.ts';
 import { type EntryKind, type Report, readEntries } from './yaml-entries.ts';
@@ -77,7 +76,8 @@ export function readMcpServerList(
     file: YamlFile;
     variables: Variables;
     values: { readonly mcpServerUrl: string | null; readonly mcpApiKey: string | null };
-    origins: Origins;
+    /** Where those values came from; none for those that nobody has set. */
+    origins: ReadonlyMap<string, string>;
   },
   problems: Problem[],
 ): readonly McpServerConfig[] {

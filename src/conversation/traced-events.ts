@@ -9,7 +9,9 @@ export function tracedEvents(ended: EndedTurn): TurnEvent[] {
   const { turn } = ended;
   const events: TurnEvent[] = [{ type: 'turn.started', turn }];
   const trace = turn.trace ?? [];
-  const calls = new Map(turn.output.filter((item) => item.type === 'mcp_call').map((call) => [call.id, call]));
+  const calls = new Map(
+    turn.output.filter((item) => item.type === 'mcp_call').map((call) => [call.id, call]),
+  );
   const said = reader(textsOf(turn.output));
   let pieces: Pieces[] = [];
   for (const step of trace) {

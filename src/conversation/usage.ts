@@ -18,7 +18,8 @@ export function countable(told: number): number {
 /** What several attempts used together; null where no number is known. */
 export function sumOfUsage(one: Usage | null, other: Usage | null): Usage | null {
   if (one === null || other === null) return one ?? other;
-  const cost = one.cost === undefined && other.cost === undefined ? {} : { cost: (one.cost ?? 0) + (other.cost ?? 0) };
+  const cost =
+    one.cost === undefined && other.cost === undefined ? {} : { cost: (one.cost ?? 0) + (other.cost ?? 0) };
   return {
     input_tokens: one.input_tokens + other.input_tokens,
     input_tokens_details: {
@@ -26,7 +27,8 @@ export function sumOfUsage(one: Usage | null, other: Usage | null): Usage | null
     },
     output_tokens: one.output_tokens + other.output_tokens,
     output_tokens_details: {
-      reasoning_tokens: one.output_tokens_details.reasoning_tokens + other.output_tokens_details.reasoning_tokens,
+      reasoning_tokens:
+        one.output_tokens_details.reasoning_tokens + other.output_tokens_details.reasoning_tokens,
     },
     total_tokens: one.total_tokens + other.total_tokens,
     ...cost,

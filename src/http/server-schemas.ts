@@ -108,11 +108,16 @@ export const ToolList = Type.Object({
       name: Type.String({ description: 'As its server knows it' }),
       title: Type.Union([Type.String(), Type.Null()]),
       description: Type.Union([Type.String(), Type.Null()]),
-      input_schema: Type.Record(Type.String(), Type.Unknown(), { description: 'JSON Schema of the arguments' }),
+      input_schema: Type.Record(Type.String(), Type.Unknown(), {
+        description: 'JSON Schema of the arguments',
+      }),
     }),
   ),
   unavailable: Type.Array(
-    Type.Object({ server: Type.String(), reason: Type.String() }, { description: 'Servers whose tools are not known' }),
+    Type.Object(
+      { server: Type.String(), reason: Type.String() },
+      { description: 'Servers whose tools are not known' },
+    ),
   ),
 });
 

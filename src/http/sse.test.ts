@@ -85,6 +85,7 @@ async function serveTurn(context: TestContext, streamTimes: StreamTimes, logByte
     },
     providers: unused as never,
     readiness: unused as never,
+    toolboxes: unused as never,
     routes: [],
     idempotencySeconds: 1,
     metrics: null,

@@ -86,7 +86,11 @@ function createEstimate(encode: Encode): TokenEstimate {
       case 'function_call_output':
         return TOKENS_PER_MESSAGE + text(one.output);
       case 'mcp_call':
-        return 2 * TOKENS_PER_MESSAGE + text(one.function_name + one.arguments) + text(one.output ?? one.error ?? '');
+        return (
+          2 * TOKENS_PER_MESSAGE +
+          text(one.function_name + one.arguments) +
+          text(one.output ?? one.error ?? '')
+        );
       case 'reasoning':
         // Not sent back to providers.
         return 0;

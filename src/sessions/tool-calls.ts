@@ -60,7 +60,8 @@ export function asPromptItems(items: readonly Item[]): PromptItem[] {
   let results: FunctionCallOutputItem[] = [];
   let step: number | null = null;
   for (const item of items) {
-    const isOfStep = item.type === 'function_call' || (item.type === 'mcp_call' && (step ?? item.step) === item.step);
+    const isOfStep =
+      item.type === 'function_call' || (item.type === 'mcp_call' && (step ?? item.step) === item.step);
     if (!isOfStep) {
       shown.push(...results);
       results = [];

@@ -65,7 +65,11 @@ export function cutWindow(path: readonly PathTurn[], limits: WindowLimits): Wind
  * What the model is shown: the window's items, the new input, and what the turn has come to so far, every call with a
  * result.
  */
-export function windowItems(window: Window, input: readonly Item[], made: readonly Item[] = []): PromptItem[] {
+export function windowItems(
+  window: Window,
+  input: readonly Item[],
+  made: readonly Item[] = [],
+): PromptItem[] {
   const items: Item[] = [];
   for (const turn of window.turns) items.push(...turn.input, ...turn.output);
   items.push(...input, ...made);

@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
-import type { FunctionCallItem, FunctionCallOutputItem, PromptItem, MessagePart } from '../conversation/item.ts';
+import type {
+  FunctionCallItem,
+  FunctionCallOutputItem,
+  MessagePart,
+  PromptItem,
+} from '../conversation/item.ts';
 import { inputJson, instructionsJson, MAX_CONTENT, outputJson } from './trace-messages.ts';
 
 function message(role: 'user' | 'assistant' | 'system', ...content: MessagePart[]): PromptItem {

@@ -3,15 +3,14 @@
  * each `*` stands for any number of characters; everything else stands for itself, upper and lower case apart.
  */
 
+import type { ToolChoice } from '../conversation/session.ts';
+
 /** Which tools of a server the configuration lets through. What `deny` names stays out, whatever `allow` says. */
 export interface ToolFilter {
   /** Null lets every tool through. */
   readonly allow: readonly string[] | null;
   readonly deny: readonly string[];
 }
-
-/** What a session chooses: `none`, or servers (`files`) and tools of servers (`files.read_*`), both as patterns. */
-export type ToolChoice = 'none' | readonly string[];
 
 /** Whether the filter lets a tool of this name through. */
 export function passesFilter(tool: string, { allow, deny }: ToolFilter): boolean {

@@ -3,9 +3,11 @@
  * is made when the turn begins and does not change while it runs, so that neither does the beginning of its prompts.
  */
 
+import type { ToolChoice } from '../conversation/session.ts';
 import { boundedResult } from './result-size.ts';
-import { modelToolName } from './tool-names.ts';
-import { choosesServer, choosesTool, type ToolChoice } from './tool-patterns.ts';
+import { toolFingerprint } from './tool-fingerprint.ts';
+import { modelToolName, shownToolName } from './tool-names.ts';
+import { choosesServer, choosesTool, matchesPattern } from './tool-patterns.ts';
 import type { CallOptions, Tool, ToolResult, ToolSource } from './tool-source.ts';
 import type { ListedTools, ToolSources } from './tool-sources.ts';
 
@@ -14,6 +16,8 @@ export interface Toolbox {
   readonly functions: readonly ToolFunction[];
   /** The tool that a model means; undefined if it is none of these. */
   find(functionName: string): OfferedTool | undefined;
+  /** What servers say of themselves to models, where the operator lets them; null if nothing. */
+  readonly instructions: string | null;
 }
 
 export interface ToolFunction {
@@ -41,36 +45,86 @@ export interface Toolboxes {
   list(signal: AbortSignal): Promise<ListedTools>;
 }
 
+/** How far the operator trusts a source. */
+export interface ToolPolicy {
+  /** Whether a tool is offered although it is no longer what it was when it was first seen. */
+  trust: boolean;
+  /** Patterns of tools that nobody may call without being asked. There is nobody to ask yet: they are not offered. */
+  requireApproval: readonly string[];
+  /** Whether models are told what the source says of itself. */
+  instructions: boolean;
+}
+
 export interface ToolboxesOptions {
   sources: Pick<ToolSources, 'all' | 'list'>;
+  policyOf(source: string): ToolPolicy;
   /** For sessions that do not choose. */
   defaultChoice: ToolChoice;
   /** Of the text of a result, and of its parts together. */
   resultMaxBytes: number;
+  /** Told of a tool, by its name for people, that is not offered any more because it has changed. */
+  onChanged(tool: string): void;
 }
 
 /** How long a turn waits for lists of tools that were never read, all together. */
 const PATIENCE_MILLISECONDS = 3000;
 
-const EMPTY: Toolbox = { functions: [], find: () => undefined };
+const EMPTY: Toolbox = { functions: [], find: () => undefined, instructions: null };
 
-export function createToolboxes({ sources, defaultChoice, resultMaxBytes }: ToolboxesOptions): Toolboxes {
-  return { open, list: (signal) => sources.list(sources.all, { patienceMs: PATIENCE_MILLISECONDS, signal }) };
+export function createToolboxes(options: ToolboxesOptions): Toolboxes {
+  const { sources, policyOf, defaultChoice, resultMaxBytes, onChanged } = options;
+  /** What each tool was when it was first seen, by its name for people. */
+  const firstSeen = new Map<string, string>();
+  const changed = new Set<string>();
+  return { open, list: (signal) => offeredOf(sources.all, signal) };
 
   async function open(choice: ToolChoice | null, signal: AbortSignal): Promise<Toolbox> {
     const chosen = choice ?? defaultChoice;
     const asked = sources.all.filter(({ name }) => choosesServer(name, chosen));
     if (asked.length === 0) return EMPTY;
-    const { tools } = await sources.list(asked, { patienceMs: PATIENCE_MILLISECONDS, signal });
+    const { tools } = await offeredOf(asked, signal);
     const offered = tools.filter(({ source, tool }) => choosesTool(source.name, tool.name, chosen));
-    const byName = new Map(offered.map(({ source, tool }) => [modelToolName(source.name, tool.name), { source, tool }]));
+    const byName = new Map(
+      offered.map(({ source, tool }) => [modelToolName(source.name, tool.name), { source, tool }]),
+    );
     return {
       functions: [...byName].map(([name, { source, tool }]) => functionOf(name, source, tool)),
       find(functionName) {
         const found = byName.get(functionName);
         return found && offeredTool(found.source, found.tool);
       },
+      instructions: instructionsOf(asked),
     };
+  }
+
+  async function offeredOf(asked: readonly ToolSource[], signal: AbortSignal): Promise<ListedTools> {
+    const listed = await sources.list(asked, { patienceMs: PATIENCE_MILLISECONDS, signal });
+    return { ...listed, tools: listed.tools.filter(({ source, tool }) => isOffered(source.name, tool)) };
+  }
+
+  function isOffered(server: string, tool: Tool): boolean {
+    const { trust, requireApproval } = policyOf(server);
+    if (requireApproval.some((pattern) => matchesPattern(tool.name, pattern))) return false;
+    return trust || isAsFirstSeen(shownToolName(server, tool.name), tool);
+  }
+
+  /** A description that changes behind the operator's back can tell a model anything. */
+  function isAsFirstSeen(name: string, tool: Tool): boolean {
+    const fingerprint = toolFingerprint(tool);
+    const first = firstSeen.get(name) ?? fingerprint;
+    firstSeen.set(name, first);
+    if (first === fingerprint) return changed.delete(name) || true;
+    if (!changed.has(name)) onChanged(name);
+    changed.add(name);
+    return false;
+  }
+
+  function instructionsOf(asked: readonly ToolSource[]): string | null {
+    const told = asked.flatMap((source) => {
+      const text = policyOf(source.name).instructions ? source.instructions() : null;
+      return text === null || text.trim() === '' ? [] : [`Of the tools of ${source.name}:\n${text.trim()}`];
+    });
+    return told.length === 0 ? null : told.join('\n\n');
   }
 
   function offeredTool(source: ToolSource, { name }: Tool): OfferedTool {

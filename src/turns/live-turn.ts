@@ -171,6 +171,7 @@ function lengthOf(event: TurnEvent): number {
   if (event.type === 'tool.started') return event.call.arguments.length;
   if (event.type !== 'tool.completed') return 0;
   const { output, error, content, structured_content: structured } = event.call;
-  const more = content === undefined && structured === undefined ? 0 : JSON.stringify([content, structured]).length;
+  const more =
+    content === undefined && structured === undefined ? 0 : JSON.stringify([content, structured]).length;
   return (output ?? error ?? '').length + more;
 }

@@ -38,7 +38,12 @@ export async function takeSteps(
     const calls: AskedCall[] = [];
     let isForCaller = false;
     const turnMilliseconds = Math.max(0, endsAt - performance.now());
-    const prompt = withTools(promptWith(step === 1 ? [] : answer.items('completed')), toolbox, step, stepsMax);
+    const prompt = withTools(
+      promptWith(step === 1 ? [] : answer.items('completed')),
+      toolbox,
+      step,
+      stepsMax,
+    );
     await route(asked, prompt, { ...conditions, turnMilliseconds }, signal, (event) => {
       const tool = event.type === 'tool-call' ? toolbox.find(event.name) : undefined;
       if (event.type !== 'tool-call' || tool === undefined) {
@@ -61,12 +66,19 @@ export async function takeSteps(
 /** The target that has answered goes on: what it was told is in its cache, and its calls are its own. */
 function firstAgain(targets: Targets, answer: Answer): Targets {
   const last = answer.attempts().findLast(({ status }) => status === 'completed');
-  const target = targets.find(({ provider, model }) => provider.name === last?.provider && model === last.model);
+  const target = targets.find(
+    ({ provider, model }) => provider.name === last?.provider && model === last.model,
+  );
   return target === undefined ? targets : [target, ...targets.filter((other) => other !== target)];
 }
 
 /** The caller's own tools stay beside those of the server. */
-function withTools(prompt: RoutedPrompt, { functions }: Toolbox, step: number, stepsMax: number): RoutedPrompt {
+function withTools(
+  prompt: RoutedPrompt,
+  { functions }: Toolbox,
+  step: number,
+  stepsMax: number,
+): RoutedPrompt {
   if (functions.length === 0) return prompt;
   const { tools, tool_choice: choice, ...options } = prompt.options;
   const own = Array.isArray(tools) ? tools : [];
@@ -77,7 +89,11 @@ function withTools(prompt: RoutedPrompt, { functions }: Toolbox, step: number, s
 }
 
 /** The time for a turn is that for its tools as well. */
-async function inTime(endsAt: number, signal: AbortSignal, run: (signal: AbortSignal) => Promise<void>): Promise<void> {
+async function inTime(
+  endsAt: number,
+  signal: AbortSignal,
+  run: (signal: AbortSignal) => Promise<void>,
+): Promise<void> {
   const clock = new AbortController();
   const ends = () => clock.abort(new AppError('provider_timeout', { clock: 'turn' }));
   const timer = setTimeout(ends, Math.max(0, endsAt - performance.now()));

@@ -62,11 +62,18 @@ export async function runCalls(
   signal.throwIfAborted();
 }
 
-async function runCall({ item, tool }: AskedCall, signal: AbortSignal, tell: (event: CallEvent) => void): Promise<void> {
+async function runCall(
+  { item, tool }: AskedCall,
+  signal: AbortSignal,
+  tell: (event: CallEvent) => void,
+): Promise<void> {
   const startedAt = performance.now();
   tell({ type: 'call-started', call: item });
   const done = await outcomeOf({ item, tool }, signal, tell);
-  tell({ type: 'call-ended', call: { ...item, ...done, duration_ms: Math.round(performance.now() - startedAt) } });
+  tell({
+    type: 'call-ended',
+    call: { ...item, ...done, duration_ms: Math.round(performance.now() - startedAt) },
+  });
 }
 
 type CallOutcome = Pick<McpCallItem, 'status' | 'output' | 'error' | 'content' | 'structured_content'>;
@@ -113,7 +120,8 @@ function unknownIf({ mayHaveRun }: ToolSourceError): Partial<CallOutcome> {
 /** For the model, which may try something else. */
 function whyNot({ kind, mayHaveRun, serverMessage }: ToolSourceError): string {
   const asked = mayHaveRun ? ' It may have been done all the same.' : ' It was not done.';
-  const said = kind === 'refused' && serverMessage !== undefined ? ` The tool's server says: ${serverMessage}` : '';
+  const said =
+    kind === 'refused' && serverMessage !== undefined ? ` The tool's server says: ${serverMessage}` : '';
   return `${REASONS[kind]}${asked}${said}`;
 }
 

@@ -74,13 +74,21 @@ export async function runTurn(
     seen = window.turns;
     if (missingResults(path, request.input) === 0) {
       const { options, stream } = request;
+      const toolbox = await rooms.toolboxes.open(session.tools, signal);
+      const told = [session.instructions, toolbox.instructions].filter((text) => text !== null);
+      const instructions = told.length === 0 ? null : told.join('\n\n');
       const promptWith = (made: readonly Item[]) => {
         const items = windowItems(window, request.input, made);
-        return { instructions: session.instructions, items, options, stream };
+        return { instructions, items, options, stream };
       };
       charge = await chargeTokens(rooms.limiter, request, promptWith([]), targets[0].model);
-      const toolbox = await rooms.toolboxes.open(session.tools, signal);
-      const steps = { targets, toolbox, promptWith, conditions: rooms.conditions, stepsMax: rooms.toolStepsMax };
+      const steps = {
+        targets,
+        toolbox,
+        promptWith,
+        conditions: rooms.conditions,
+        stepsMax: rooms.toolStepsMax,
+      };
       await takeSteps(steps, answer, signal, (event) => {
         answer.add(event);
         log.note(event);

@@ -2,7 +2,15 @@
 
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { keyOf, type OneSession, OWNER, openSession, reached, shownToEnd, textOf } from '../../test/one-session.ts';
+import {
+  keyOf,
+  type OneSession,
+  OWNER,
+  openSession,
+  reached,
+  shownToEnd,
+  textOf,
+} from '../../test/one-session.ts';
 import { type Step, scriptedProvider } from '../../test/scripted-provider.ts';
 import type { McpCallItem } from '../conversation/item.ts';
 import type { Turn } from '../conversation/turn.ts';
@@ -17,7 +25,11 @@ beforeEach(async () => {
 });
 afterEach(() => session.close());
 
-const text = (said: string): ToolResult => ({ text: said, isError: false, content: [{ type: 'text', text: said }] });
+const text = (said: string): ToolResult => ({
+  text: said,
+  isError: false,
+  content: [{ type: 'text', text: said }],
+});
 
 /** Tools by the names under which models call them: `server__tool`. */
 function toolboxOf(tools: Record<string, Run>): Pick<Toolboxes, 'open'> & { opened: unknown[] } {
@@ -31,6 +43,7 @@ function toolboxOf(tools: Record<string, Run>): Pick<Toolboxes, 'open'> & { open
       const [server = '', name = ''] = functionName.split('__');
       return call && { server, name, call };
     },
+    instructions: null,
   };
   const opened: unknown[] = [];
   return {
@@ -65,7 +78,11 @@ function ownCalls({ output }: Turn): McpCallItem[] {
 describe('a model that calls tools of the server', () => {
   it('reads their results and answers; all of it is one turn', async () => {
     const seen: unknown[] = [];
-    const provider = scriptedProvider('p', ['Let me see. ', ...calls('files__read', 'web__get')], ['It says ab.', done]);
+    const provider = scriptedProvider(
+      'p',
+      ['Let me see. ', ...calls('files__read', 'web__get')],
+      ['It says ab.', done],
+    );
     const toolboxes = toolboxOf({
       async files__read(args) {
         seen.push(args);
@@ -81,7 +98,13 @@ describe('a model that calls tools of the server', () => {
       turn.output.map(({ type }) => type),
       ['message', 'mcp_call', 'mcp_call', 'message'],
     );
-    const shown = ownCalls(turn).map((call) => [call.server_label, call.name, call.output, call.status, call.step]);
+    const shown = ownCalls(turn).map((call) => [
+      call.server_label,
+      call.name,
+      call.output,
+      call.status,
+      call.step,
+    ]);
     assert.deepEqual(shown, [
       ['files', 'read', 'a', 'completed', 1],
       ['web', 'get', 'b', 'completed', 1],
@@ -92,7 +115,14 @@ describe('a model that calls tools of the server', () => {
     const [, second] = provider.prompts;
     assert.deepEqual(
       second?.items.map(({ type }) => type),
-      ['message', 'message', 'function_call', 'function_call', 'function_call_output', 'function_call_output'],
+      [
+        'message',
+        'message',
+        'function_call',
+        'function_call',
+        'function_call_output',
+        'function_call_output',
+      ],
     );
     assert.deepEqual((second?.options['tools'] as unknown[]).length, 2);
     assert.deepEqual(toolboxes.opened, [null]);
@@ -102,7 +132,13 @@ describe('a model that calls tools of the server', () => {
 
   it('sees in later turns what it called and read, and in the order of its steps', async () => {
     const tools = { files__read: async () => text('a'), files__list: async () => text('b') };
-    const first = scriptedProvider('p', calls('files__read'), calls('files__list'), ['First.', done], ['Second.', done]);
+    const first = scriptedProvider(
+      'p',
+      calls('files__read'),
+      calls('files__list'),
+      ['First.', done],
+      ['Second.', done],
+    );
     const turns = session.turnsWith(first, { toolboxes: toolboxOf(tools) });
     await session.run(turns, 'One');
     await session.run(turns, 'Two');
@@ -190,7 +226,12 @@ describe('a model that calls tools of the server', () => {
     const provider = scriptedProvider('p', [...asked, finish], ['Done.', done]);
     const { turn } = await session.run(session.turnsWith(provider, { toolboxes }), 'Try');
     const errors = ownCalls(turn).map(({ error }) => error);
-    assert.deepEqual(errors, ['The arguments are not a JSON object.', 'The arguments are not a JSON object.', null, null]);
+    assert.deepEqual(errors, [
+      'The arguments are not a JSON object.',
+      'The arguments are not a JSON object.',
+      null,
+      null,
+    ]);
     assert.deepEqual(run, [{}, {}]);
   });
 
@@ -224,7 +265,13 @@ describe('a model that calls tools of the server', () => {
       ['mcp_call', 'function_call'],
     );
     assert.equal(turn.finishReason, 'tool_calls');
-    const result = { type: 'function_call_output', id: 'fco', call_id: 'c_mine', output: 'mine', status: 'completed' } as const;
+    const result = {
+      type: 'function_call_output',
+      id: 'fco',
+      call_id: 'c_mine',
+      output: 'mine',
+      status: 'completed',
+    } as const;
     const next = await session.run(turns, '', { input: [result] });
     assert.equal(textOf(next.turn.output), 'Together.');
     const shown = provider.prompts.at(-1)?.items.map((item) => ('output' in item ? item.output : item.type));
@@ -250,11 +297,18 @@ describe('a model that calls tools of the server', () => {
     assert.deepEqual([turn.status, textOf(turn.output)], ['cancelled', 'Wait. ']);
     assert.equal(ownCalls(turn)[0]?.status, 'incomplete');
     assert.ok(reason !== null);
-    assert.deepEqual(await shownToEnd(await turns.find(OWNER, session.sessionId, live.id)), await shownToEnd(live));
+    assert.deepEqual(
+      await shownToEnd(await turns.find(OWNER, session.sessionId, live.id)),
+      await shownToEnd(live),
+    );
   });
 
   it('keeps what it said before a call when another target has to answer anew after it', async () => {
-    const breaks = scriptedProvider('one', ['Before. ', ...calls('x__y')], ['After', { fail: 'interrupted' }]);
+    const breaks = scriptedProvider(
+      'one',
+      ['Before. ', ...calls('x__y')],
+      ['After', { fail: 'interrupted' }],
+    );
     const other = scriptedProvider({ name: 'two', continuation: 'none' }, ['Anew.', done]);
     const toolboxes = toolboxOf({ x__y: async () => text('r') });
     const turns = session.turnsWith([breaks, other], { toolboxes });
@@ -274,7 +328,10 @@ describe('a model that calls tools of the server', () => {
           signal?.addEventListener('abort', () => reject(new ToolSourceError('cancelled', { source: 'x' })));
         }),
     });
-    const { turn } = await session.run(session.turnsWith(provider, { toolboxes, turnMilliseconds: 50 }), 'Go');
+    const { turn } = await session.run(
+      session.turnsWith(provider, { toolboxes, turnMilliseconds: 50 }),
+      'Go',
+    );
     assert.deepEqual([turn.status, turn.error?.code], ['failed', 'provider_timeout']);
   });
 });

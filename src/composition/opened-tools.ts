@@ -1,0 +1,56 @@
+/** The tools of the configuration: their sources, and which of them sessions may use. */
+
+import type { Logger } from 'pino';
+import type { McpServerConfig } from '../config/mcp-server-list.ts';
+import type { Config } from '../config/schema.ts';
+import type { McpServerSettings } from '../tools/mcp-settings.ts';
+import type { ServerReport } from '../tools/tool-source.ts';
+import { openToolSources } from '../tools/tool-sources.ts';
+import { createToolboxes, type Toolboxes, type ToolPolicy } from '../tools/toolbox.ts';
+
+export interface OpenedTools {
+  toolboxes: Toolboxes;
+  /** Null where there is nothing to close. */
+  close: (() => Promise<void>) | null;
+}
+
+/** Every tool of every server: whoever configures one wants it used. */
+const ALL = ['*'];
+
+const UNKNOWN: ToolPolicy = { trust: false, requireApproval: ['*'], instructions: false };
+
+/** Connects to those that are to be connected to at the start, and waits for none. */
+export async function openTools(
+  config: Pick<Config, 'mcpServers' | 'toolResultMaxBytes'>,
+  version: string,
+  log: Logger,
+): Promise<OpenedTools> {
+  const { mcpServers: servers, toolResultMaxBytes: resultMaxBytes } = config;
+  const onReport = ({ source, level, text }: ServerReport) =>
+    log[levelOf(level)]({ server: source, text }, 'tool server');
+  const sources = await openToolSources({ servers: servers.map(settingsOf), version, onReport });
+  const toolboxes = createToolboxes({
+    sources,
+    policyOf: (name) => servers.find((server) => server.name === name) ?? UNKNOWN,
+    defaultChoice: ALL,
+    resultMaxBytes,
+    onChanged: (tool) =>
+      log.warn({ tool }, 'a tool has changed since it was first seen, and is not offered any more'),
+  });
+  return { toolboxes, close: servers.length === 0 ? null : () => sources.close() };
+}
+
+function settingsOf({
+  name,
+  reach,
+  tools,
+  timeoutSeconds,
+  maxConcurrent,
+  eager,
+}: McpServerConfig): McpServerSettings {
+  return { name, reach, filter: tools, timeoutMs: timeoutSeconds * 1000, maxConcurrent, eager };
+}
+
+function levelOf(level: ServerReport['level']): 'debug' | 'info' | 'warn' | 'error' {
+  return level === 'warning' ? 'warn' : level;
+}
