@@ -30,7 +30,7 @@ export async function writeLongSession(
       memoryLimit,
       maxContextTokens: null,
       instructions: null,
-    tools: null,
+      tools: null,
       metadata: {},
       ttlSeconds: null,
       servedBy: null,

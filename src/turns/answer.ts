@@ -126,9 +126,9 @@ export function createAnswer(): Answer {
 
   function items(status: ItemStatus): Item[] {
     // A model may answer with nothing; that is an answer too, and the conversation keeps its alternation.
-    const saysNothing = pieces.every(({ kind }) => kind === 'own-call') && finish !== null;
-    if (saysNothing && pieces.length === stepStart) pieces.push({ kind: 'text', text: '' });
-    return pieces.map((piece, index) => toItem(piece, index === pieces.length - 1 ? status : 'completed'));
+    const saysNothing = pieces.length === stepStart && finish !== null;
+    const made: readonly Piece[] = saysNothing ? [...pieces, { kind: 'text', text: '' }] : pieces;
+    return made.map((piece, index) => toItem(piece, index === made.length - 1 ? status : 'completed'));
   }
 }
 

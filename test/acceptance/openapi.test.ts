@@ -19,6 +19,7 @@ const OPERATIONS = [
   'DELETE /sessions/{session_id}',
   'POST /sessions/{session_id}/fork',
   'GET /sessions/{session_id}/window',
+  'GET /tools',
   'POST /sessions/{session_id}/messages',
   'GET /sessions/{session_id}/messages',
   'GET /sessions/{session_id}/turns',

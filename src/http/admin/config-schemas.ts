@@ -18,6 +18,9 @@ export const Configuration = Type.Object({
   routes: Type.Record(Type.String(), Type.Array(Type.Record(Type.String(), Type.Unknown())), {
     description: 'Those of the YAML file, by name',
   }),
+  mcp_servers: Type.Array(Type.Record(Type.String(), Type.Unknown()), {
+    description: 'Those of the YAML file, and that of `MCP_SERVER_URL`',
+  }),
 });
 
 /** What is shown of the configuration, in which there is no secret any more. */
