@@ -136,6 +136,20 @@ for (const kind of ['stateless', 'sessions'] as const) {
       assert.equal((await echo(source)).text, 'x');
     });
 
+    it('is away for one call, which is no reason to end the others', async (t) => {
+      const { double, source } = await bench(t, kind);
+      const begun = Promise.withResolvers<void>();
+      const abort = new AbortController();
+      const running = source.call('hang', {}, { signal: abort.signal, onProgress: () => begun.resolve() });
+      await begun.promise;
+      answerCalls(double, (response) => response.writeHead(503).end('no'));
+      await rejects(echo(source), 'unavailable', true);
+      double.intercept = () => false;
+      assert.equal((await echo(source)).text, 'x');
+      abort.abort();
+      await rejects(running, 'cancelled', true);
+    });
+
     it('floods the log', async (t) => {
       const { source, reports } = await bench(t, kind);
       assert.equal((await source.call('flood', { count: 1000 })).text, 'done');

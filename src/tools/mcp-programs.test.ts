@@ -116,6 +116,13 @@ describe('a program', () => {
     await rejects(source.list(), 'timeout', false);
   });
 
+  it('that says nothing is not waited for any longer when its source is closed', async (t) => {
+    const { source } = bench(t, doubleProgram('silent'));
+    const waiting = rejects(source.list(), 'unavailable', false);
+    await source.close();
+    await waiting;
+  });
+
   it('ends with its source, by itself if it does, with all that it has started', async (t) => {
     const quiet = bench(t, doubleProgram());
     const pid = await pidOf(quiet.source);

@@ -149,7 +149,8 @@ it('finds its way back to a server that was started anew', async (t) => {
   });
   assert.equal((await source.call('echo', { message: 'one' })).text, 'Echo: one');
   await server.stop();
-  await rejects(source.call('echo', { message: 'two' }), 'unavailable', false);
+  // What there was of a connection may break under the call, or be gone already.
+  await assert.rejects(source.call('echo', { message: 'two' }), { name: 'ToolSourceError' });
   server = await startEverything('streamableHttp', server.port);
   // This server answers 400 for a session that it does not know.
   assert.equal((await eventually(() => source.call('echo', { message: 'three' }))).text, 'Echo: three');

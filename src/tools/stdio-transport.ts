@@ -11,6 +11,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 import {
   deserializeMessage,
   type JSONRPCMessage,
+  type JSONRPCNotification,
+  type JSONRPCRequest,
   serializeMessage,
   type Transport,
 } from '@modelcontextprotocol/client';
@@ -92,15 +94,23 @@ export function createStdioTransport(options: StdioTransportOptions): StdioTrans
 
   function send(message: JSONRPCMessage): Promise<void> {
     return new Promise((resolve, reject) => {
-      if (child === null || ended || !child.stdin.writable)
+      if (child === null || hasExited(child) || !child.stdin.writable) {
         return reject(new NotSentError('the program has ended'));
-      if ('method' in message && 'id' in message) contexts.set(message.id, AsyncLocalStorage.snapshot());
+      }
+      if ('method' in message) remember(message);
       child.stdin.write(serializeMessage(message), (error) => {
         // A line that was not written to its end cannot have been understood.
         if (error) reject(new NotSentError('the program takes no input', { cause: error }));
         else resolve();
       });
     });
+  }
+
+  function remember(message: JSONRPCRequest | JSONRPCNotification): void {
+    if ('id' in message) contexts.set(message.id, AsyncLocalStorage.snapshot());
+    // Nobody waits for its answer, and there may be none.
+    const cancelled = message.method === 'notifications/cancelled' && message.params?.['requestId'];
+    if (typeof cancelled === 'number') contexts.delete(cancelled);
   }
 
   function receive(line: Buffer): void {
@@ -140,8 +150,7 @@ export function createStdioTransport(options: StdioTransportOptions): StdioTrans
   async function close(): Promise<void> {
     const closing = child;
     if (closing?.pid === undefined) return end();
-    const exited =
-      closing.exitCode !== null || closing.signalCode !== null ? Promise.resolve() : once(closing, 'exit');
+    const exited = hasExited(closing) ? Promise.resolve() : once(closing, 'exit');
     closing.stdin.end();
     for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
       const waiting = new AbortController();
@@ -157,6 +166,10 @@ export function createStdioTransport(options: StdioTransportOptions): StdioTrans
     for (const stream of [closing.stdout, closing.stderr]) stream.destroy();
     end();
   }
+}
+
+function hasExited({ exitCode, signalCode }: ChildProcessWithoutNullStreams): boolean {
+  return exitCode !== null || signalCode !== null;
 }
 
 function signalGroup(pid: number, signal: NodeJS.Signals): void {
