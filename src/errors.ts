@@ -26,6 +26,11 @@ export const errorCatalogue = {
   invalid_cursor: entry(400, 'The "after" cursor does not name an element of this list.'),
   provider_not_found: entry(400, 'There is no provider of that name; details.known lists them.'),
   model_required: entry(400, 'The provider has no default model, so the request must name one.'),
+  approval_not_found: entry(
+    400,
+    'Each call that waits for an approval must be decided about once, and no other.',
+    false,
+  ),
   tool_call_not_found: entry(400, 'tool_call_id does not name an unanswered call of the conversation.'),
   parent_not_usable: entry(400, 'Only a completed or incomplete turn can be continued.'),
   provider_rejected_request: entry(400, 'The provider refused the request as invalid.'),

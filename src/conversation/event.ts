@@ -3,7 +3,7 @@
  * the number is the SSE `id` of the native stream, and a follower asks for what comes after a number.
  */
 
-import type { McpCallItem } from './item.ts';
+import type { ApprovalRequestItem, McpCallItem } from './item.ts';
 import type { ToolProgress } from './trace.ts';
 import type { Turn } from './turn.ts';
 
@@ -15,6 +15,8 @@ export type TurnEvent =
   | { type: 'tool.started'; call: StartedCall }
   | { type: 'tool.progress'; callId: string; progress: ToolProgress }
   | { type: 'tool.completed'; call: McpCallItem }
+  /** A call waits for somebody's approval, and the turn will end without it. */
+  | { type: 'tool.approval_requested'; request: ApprovalRequestItem }
   /** What came since the last call is not part of the answer: a rescue could not continue it. */
   | { type: 'message.restart'; reason: string }
   /** The last event of a turn that gave an answer, which may be cut short by the model's own limits. */

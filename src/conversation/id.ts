@@ -46,7 +46,7 @@ export function firstIdAt(at: number): string {
 }
 
 /** An item's id: the prefix that the OpenAI wire uses for its kind, and a UUID without dashes. */
-export function newItemId(prefix: 'msg' | 'rs' | 'fc' | 'fco' | 'call' | 'mcp'): string {
+export function newItemId(prefix: 'msg' | 'rs' | 'fc' | 'fco' | 'call' | 'mcp' | 'mcpr' | 'mcpa'): string {
   return `${prefix}_${newId().replaceAll('-', '')}`;
 }
 

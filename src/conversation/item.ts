@@ -3,7 +3,14 @@
  * verbatim, unknown fields included, which is why their fields are in snake case.
  */
 
-export type Item = MessageItem | ReasoningItem | FunctionCallItem | FunctionCallOutputItem | McpCallItem;
+export type Item =
+  | MessageItem
+  | ReasoningItem
+  | FunctionCallItem
+  | FunctionCallOutputItem
+  | McpCallItem
+  | ApprovalRequestItem
+  | ApprovalResponseItem;
 
 export type MessageRole = 'user' | 'assistant' | 'system' | 'developer';
 
@@ -83,7 +90,7 @@ export interface FunctionCallOutputItem {
 }
 
 /** What prompts are made of: to a model, a call that the server has run is a call and its result. */
-export type PromptItem = Exclude<Item, McpCallItem>;
+export type PromptItem = Exclude<Item, McpCallItem | ApprovalRequestItem | ApprovalResponseItem>;
 
 /** A call that the server has run itself, with what came of it. */
 export interface McpCallItem {
@@ -114,12 +121,36 @@ export interface McpCallItem {
   step: number;
 }
 
+/** A call that the server is to run, once somebody has approved it. */
+export interface ApprovalRequestItem
+  extends Pick<McpCallItem, 'call_id' | 'server_label' | 'name' | 'function_name' | 'arguments' | 'step'> {
+  type: 'mcp_approval_request';
+  id: string;
+}
+
+/** What somebody has decided about a call. */
+export interface ApprovalResponseItem {
+  type: 'mcp_approval_response';
+  id: string;
+  approval_request_id: string;
+  approve: boolean;
+  /** For the model; null if none was given. */
+  reason: string | null;
+}
+
+const WITHOUT_PLACE: ReadonlySet<Item['type']> = new Set([
+  'reasoning',
+  'mcp_call',
+  'mcp_approval_request',
+  'mcp_approval_response',
+]);
+
 /**
  * Whether the item takes a place in the window: messages, calls and results of the caller's do; reasoning, and what a
  * turn did by itself on the way to its answer, do not. An item with a place is one message of the native API.
  */
 export function takesPlace(item: Item): boolean {
-  return item.type !== 'reasoning' && item.type !== 'mcp_call';
+  return !WITHOUT_PLACE.has(item.type);
 }
 
 /** How many places the items take in the window. */

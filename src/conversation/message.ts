@@ -127,6 +127,8 @@ export function messageOf(item: Item, turnId: string, createdAt: number): Messag
     }
     case 'reasoning':
     case 'mcp_call':
+    case 'mcp_approval_request':
+    case 'mcp_approval_response':
       return { ...made, role: 'assistant', content, created_at, metadata: {} };
   }
 }

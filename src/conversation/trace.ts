@@ -9,8 +9,8 @@ export type TraceStep =
   | { kind: 'message' | 'reasoning'; lengths: readonly number[] }
   /** The pieces since the step before were to be discarded; their text is kept here, as no output has it. */
   | { kind: 'restart'; reason: string; message: string; reasoning: string }
-  /** A tool of the server's was called, and was done; the rest is in the output, under the call's id. */
-  | { kind: 'tool-started' | 'tool-completed'; itemId: string }
+  /** A tool of the server's was called, was done, or is to be approved; the rest is in the output, under its id. */
+  | { kind: 'tool-started' | 'tool-completed' | 'approval-asked'; itemId: string }
   | { kind: 'tool-progress'; itemId: string; progress: ToolProgress };
 
 /** How far a call is, in the tool's own words: numbers of no unit, and not even sure to grow. */

@@ -1,7 +1,7 @@
 /** The events of a turn that is over, made again from what was committed: the same, under the same numbers. */
 
 import type { EndedTurn, StartedCall, TurnEvent } from './event.ts';
-import type { Item, McpCallItem } from './item.ts';
+import type { ApprovalRequestItem, Item, McpCallItem } from './item.ts';
 import type { TraceStep } from './trace.ts';
 
 /** All events of the turn, the first one's number being 0. Without a trace those on the way to its end are missing. */
@@ -9,9 +9,7 @@ export function tracedEvents(ended: EndedTurn): TurnEvent[] {
   const { turn } = ended;
   const events: TurnEvent[] = [{ type: 'turn.started', turn }];
   const trace = turn.trace ?? [];
-  const calls = new Map(
-    turn.output.filter((item) => item.type === 'mcp_call').map((call) => [call.id, call]),
-  );
+  const calls = new Map(turn.output.filter(isCall).map((call) => [call.id, call]));
   const said = reader(textsOf(turn.output));
   let pieces: Pieces[] = [];
   for (const step of trace) {
@@ -32,12 +30,18 @@ export function tracedEvents(ended: EndedTurn): TurnEvent[] {
 type Pieces = Extract<TraceStep, { lengths: readonly number[] }>;
 
 type Happening = Exclude<TraceStep, Pieces>;
+type Call = McpCallItem | ApprovalRequestItem;
+
+function isCall(item: Item): item is Call {
+  return item.type === 'mcp_call' || item.type === 'mcp_approval_request';
+}
 
 /** One, but for a call that is not in the output, as there is none. */
-function eventsOf(step: Happening, calls: ReadonlyMap<string, McpCallItem>): TurnEvent[] {
+function eventsOf(step: Happening, calls: ReadonlyMap<string, Call>): TurnEvent[] {
   if (step.kind === 'restart') return [{ type: 'message.restart', reason: step.reason }];
   const call = calls.get(step.itemId);
   if (call === undefined) return [];
+  if (call.type === 'mcp_approval_request') return [{ type: 'tool.approval_requested', request: call }];
   if (step.kind === 'tool-progress') {
     return [{ type: 'tool.progress', callId: call.call_id, progress: step.progress }];
   }

@@ -16,6 +16,7 @@ import { addOpenApi } from './openapi.ts';
 import { noteEnd } from './request-end.ts';
 import { followRequests } from './request-trace.ts';
 import type { App, Rooms } from './rooms.ts';
+import { addApprovalRoutes } from './routes/approvals.ts';
 import { addHealthRoute } from './routes/health.ts';
 import { addMessageRoutes } from './routes/messages.ts';
 import { addMetricsRoute } from './routes/metrics.ts';
@@ -89,6 +90,7 @@ async function createApi(
     if (rooms.metrics !== null) addMetricsRoute(routes, rooms.metrics);
     addProviderRoutes(routes, rooms);
     addToolRoutes(routes, rooms);
+    addApprovalRoutes(routes, rooms);
     addSessionRoutes(routes, rooms);
     addMessageRoutes(routes, rooms);
     addTurnRoutes(routes, rooms);

@@ -31,6 +31,10 @@ function dataOf(event: TurnEvent, requestId: string): unknown {
       const { call_id, server_label: server, name, arguments: given } = event.call;
       return { call_id, server, name, arguments: given };
     }
+    case 'tool.approval_requested': {
+      const { id, call_id, server_label: server, name, arguments: given } = event.request;
+      return { approval_request_id: id, call_id, server, name, arguments: given };
+    }
     case 'tool.progress':
       return { call_id: event.callId, ...event.progress };
     case 'tool.completed': {

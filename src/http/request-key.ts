@@ -34,6 +34,17 @@ export function sessionKey(header: string | undefined, body: object, seconds: nu
   return header === undefined ? null : keyOf(header, { body }, seconds);
 }
 
+/**
+ * The key of what was decided about the calls of a turn: it stands for as long as the session does, for a call that was
+ * approved once must not be made twice.
+ */
+export function approvalsKey(turnId: string, decisions: readonly object[]): RequestKey {
+  return keyOf(`approvals of ${turnId}`, { decisions }, FOR_EVER_SECONDS);
+}
+
+/** A hundred years. */
+const FOR_EVER_SECONDS = 100 * 365 * 86_400;
+
 /** Tells the client that the answer is that of an earlier request under the same key. */
 export function markReplayed(reply: FastifyReply): void {
   void reply.header('idempotent-replayed', 'true');

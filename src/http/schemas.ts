@@ -191,6 +191,33 @@ const EventNumber = Type.String({
 export const EventsQuery = Type.Object({ after: Type.Optional(EventNumber) }, STRICT);
 export const EventsHeaders = Type.Object({ 'last-event-id': Type.Optional(EventNumber) });
 
+export const ApprovalsRequest = Type.Object(
+  {
+    approvals: Type.Array(
+      Type.Object(
+        {
+          approval_request_id: Type.String({
+            minLength: 1,
+            maxLength: 100,
+            description: 'The id of an `mcp_approval_request` in the output of the turn',
+          }),
+          approve: Type.Boolean(),
+          reason: Type.Optional(Type.String({ maxLength: 10_000, description: 'Why not, for the model' })),
+        },
+        STRICT,
+      ),
+      { minItems: 1, maxItems: 128 },
+    ),
+    options: Type.Optional(
+      Type.Record(Type.String(), Type.Unknown(), {
+        description: 'As those of a message: the settings of the turn before do not hold for this one',
+      }),
+    ),
+    stream: Type.Optional(Type.Boolean({ description: 'Whether the answer comes as server-sent events' })),
+  },
+  STRICT,
+);
+
 /** There is nothing to say beyond what the path says. */
 export const CancelRequest = Type.Object({}, STRICT);
 
@@ -267,6 +294,20 @@ export const Answer = Type.Object({
   usage: nullable(Usage),
   history: Type.Array(Message, { description: 'What the model saw of the conversation, and the answer' }),
   attempts: Type.Array(Attempt),
+  pending_approvals: Type.Optional(
+    Type.Array(
+      Type.Object({
+        approval_request_id: Type.String(),
+        server: Type.String(),
+        name: Type.String(),
+        arguments: Type.String({ description: 'As the model wrote them: JSON, as a rule' }),
+      }),
+      {
+        description:
+          'Calls that somebody has to decide about before the model can go on; only if there are any',
+      },
+    ),
+  ),
 });
 
 export const TurnRecord = Type.Object({
@@ -275,7 +316,8 @@ export const TurnRecord = Type.Object({
   session_id: Id,
   parent_turn_id: nullable(Id),
   status: Type.Enum(['queued', 'in_progress', 'completed', 'incomplete', 'failed', 'cancelled'], {
-    description: '`incomplete`: the model was cut short by its own limits; `cancelled`: somebody stopped it',
+    description:
+      '`incomplete`: the model was cut short by its own limits, or waits for approvals; `cancelled`: somebody stopped it',
   }),
   input: Type.Array(Type.Unknown(), {
     description: 'Items, in the JSON of the Open Responses specification',

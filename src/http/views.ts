@@ -12,6 +12,7 @@ import type { Attempt, Turn } from '../conversation/turn.ts';
 import { AppError } from '../errors.ts';
 import type { SessionWindow } from '../sessions/sessions.ts';
 import type { PlacedItem } from '../stores/store.ts';
+import { undecidedCalls } from '../turns/decided-calls.ts';
 import type * as schemas from './schemas.ts';
 import type { Target } from './server-schemas.ts';
 
@@ -76,7 +77,18 @@ export function answerView({ turn, seen }: EndedTurn): Static<typeof schemas.Ans
     usage: turn.usage,
     history: [...seen.flatMap(turnMessages), ...turnMessages({ ...turn, completedAt })],
     attempts: turn.attempts.map(attemptView),
+    ...pendingApprovals(turn),
   };
+}
+
+function pendingApprovals({ output }: Turn): Pick<Static<typeof schemas.Answer>, 'pending_approvals'> {
+  const pending = undecidedCalls(output).map(({ id, server_label: server, name, arguments: args }) => ({
+    approval_request_id: id,
+    server,
+    name,
+    arguments: args,
+  }));
+  return pending.length === 0 ? {} : { pending_approvals: pending };
 }
 
 /** The error that a turn ended with, as it is answered: with its attempts and where it can be read again. */

@@ -92,6 +92,8 @@ function createEstimate(encode: Encode): TokenEstimate {
           text(one.output ?? one.error ?? '')
         );
       case 'reasoning':
+      case 'mcp_approval_request':
+      case 'mcp_approval_response':
         // Not sent back to providers.
         return 0;
     }

@@ -60,6 +60,8 @@ export function asPromptItems(items: readonly Item[]): PromptItem[] {
   let results: FunctionCallOutputItem[] = [];
   let step: number | null = null;
   for (const item of items) {
+    // A model is shown calls with their results alone: one that nobody has decided about was never made.
+    if (item.type === 'mcp_approval_request' || item.type === 'mcp_approval_response') continue;
     const isOfStep =
       item.type === 'function_call' || (item.type === 'mcp_call' && (step ?? item.step) === item.step);
     if (!isOfStep) {

@@ -53,7 +53,7 @@ export async function openToolSources({ servers, ...rest }: OpenToolSourcesOptio
   return createToolSources(servers.map((settings) => createMcpSource({ settings, ...rest })));
 }
 
-function createToolSources(all: readonly ToolSource[]): ToolSources {
+export function createToolSources(all: readonly ToolSource[]): ToolSources {
   const byName = new Map(all.map((source) => [source.name, source]));
   return {
     all,

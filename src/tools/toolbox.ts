@@ -30,6 +30,8 @@ export interface OfferedTool {
   readonly server: string;
   /** As its source knows it. */
   readonly name: string;
+  /** Whether somebody has to approve the call before it is run. */
+  readonly needsApproval: boolean;
   /** As `ToolSource.call`, with a result that is not too long to be kept. */
   call(args: Readonly<Record<string, unknown>>, options: CallOptions): Promise<ToolResult>;
 }
@@ -49,7 +51,7 @@ export interface Toolboxes {
 export interface ToolPolicy {
   /** Whether a tool is offered although it is no longer what it was when it was first seen. */
   trust: boolean;
-  /** Patterns of tools that nobody may call without being asked. There is nobody to ask yet: they are not offered. */
+  /** Patterns of tools whose calls somebody has to approve. */
   requireApproval: readonly string[];
   /** Whether models are told what the source says of itself. */
   instructions: boolean;
@@ -103,9 +105,7 @@ export function createToolboxes(options: ToolboxesOptions): Toolboxes {
   }
 
   function isOffered(server: string, tool: Tool): boolean {
-    const { trust, requireApproval } = policyOf(server);
-    if (requireApproval.some((pattern) => matchesPattern(tool.name, pattern))) return false;
-    return trust || isAsFirstSeen(shownToolName(server, tool.name), tool);
+    return policyOf(server).trust || isAsFirstSeen(shownToolName(server, tool.name), tool);
   }
 
   /** A description that changes behind the operator's back can tell a model anything. */
@@ -131,6 +131,7 @@ export function createToolboxes(options: ToolboxesOptions): Toolboxes {
     return {
       server: source.name,
       name,
+      needsApproval: policyOf(source.name).requireApproval.some((pattern) => matchesPattern(name, pattern)),
       call: async (args, options) => boundedResult(await source.call(name, args, options), resultMaxBytes),
     };
   }

@@ -1,7 +1,7 @@
 /** What the model has made so far in a turn: the events of a route, joined to items, and how they came. */
 
 import { newItemId } from '../conversation/id.ts';
-import type { Item, ItemStatus, McpCallItem } from '../conversation/item.ts';
+import type { ApprovalRequestItem, Item, ItemStatus, McpCallItem } from '../conversation/item.ts';
 import type { Trace } from '../conversation/trace.ts';
 import type { Attempt, FinishReason, ProviderSource } from '../conversation/turn.ts';
 import { sumOfUsage, type Usage } from '../conversation/usage.ts';
@@ -20,6 +20,8 @@ export interface Answer {
   items(status: ItemStatus): Item[];
   /** Whether there is anything that a reader would see. */
   hasText(): boolean;
+  /** Whether somebody has to approve a call before the model can go on. */
+  waitsForApproval(): boolean;
   /** Who answers, or was tried last; null before the first try. */
   target(): { provider: string; model: string; source: ProviderSource } | null;
   attempts(): readonly Attempt[];
@@ -32,7 +34,8 @@ type Piece =
   | { kind: 'text' | 'refusal' | 'reasoning'; text: string }
   | { kind: 'call'; callId: string; name: string; arguments: string }
   /** A call that the server runs. */
-  | { kind: 'own-call'; item: McpCallItem };
+  | { kind: 'own-call'; item: McpCallItem }
+  | { kind: 'approval'; item: ApprovalRequestItem };
 
 export function createAnswer(): Answer {
   const pieces: Piece[] = [];
@@ -48,6 +51,7 @@ export function createAnswer(): Answer {
     nextStep,
     items,
     hasText,
+    waitsForApproval: () => pieces.some(({ kind }) => kind === 'approval'),
     target: () => target,
     attempts: () => attempts,
     finish: () => finish,
@@ -85,6 +89,9 @@ export function createAnswer(): Answer {
       case 'call-asked':
         pieces.push({ kind: 'own-call', item: event.call });
         return;
+      case 'approval-asked':
+        pieces.push({ kind: 'approval', item: event.request });
+        return trace.tool({ kind: 'approval-asked', itemId: event.request.id });
       case 'call-started':
         return trace.tool({ kind: 'tool-started', itemId: event.call.id });
       case 'call-progress':
@@ -107,7 +114,7 @@ export function createAnswer(): Answer {
   }
 
   function hasText(): boolean {
-    return pieces.some(({ kind }) => kind !== 'reasoning' && kind !== 'own-call');
+    return pieces.some(({ kind }) => kind === 'text' || kind === 'refusal' || kind === 'call');
   }
 
   function addText(kind: 'text' | 'refusal' | 'reasoning', text: string): void {
@@ -155,6 +162,7 @@ function toItem(piece: Piece, status: ItemStatus): Item {
         content: [{ type: 'reasoning_text', text: piece.text }],
       };
     case 'own-call':
+    case 'approval':
       return piece.item;
     case 'call':
       return {

@@ -92,10 +92,12 @@ export function createBeginTurn({
   }
 }
 
+const GOES_ON: ReadonlySet<Item['type']> = new Set(['function_call_output', 'mcp_approval_response']);
+
 /**
  * Places that the input takes of the path to be read. Results reach further back instead: their calls must be
  * found however small the window is.
  */
 function placesTaken(input: readonly Item[]): number {
-  return input.some((item) => item.type === 'function_call_output') ? -CALLS_REACH : countPlaces(input);
+  return input.some(({ type }) => GOES_ON.has(type)) ? -CALLS_REACH : countPlaces(input);
 }

@@ -9,11 +9,22 @@ import { type RouteConditions, type RoutedPrompt, type RouteEvent, route } from 
 import type { Targets } from '../routing/target.ts';
 import type { Toolbox } from '../tools/toolbox.ts';
 import type { Answer } from './answer.ts';
-import { type AskedCall, askedCall, type CallEvent, runCalls } from './run-calls.ts';
+import type { DecidedCall } from './decided-calls.ts';
+import {
+  type AskedCall,
+  approvalRequest,
+  approvedCall,
+  askedCall,
+  type CallEvent,
+  deniedCall,
+  runCalls,
+} from './run-calls.ts';
 
 export interface ModelSteps {
   targets: Targets;
   toolbox: Toolbox;
+  /** Calls of the turn before that somebody has decided about: they come first. */
+  decided: readonly DecidedCall[];
   /** The prompt, with what the turn has come to so far. */
   promptWith(made: readonly Item[]): RoutedPrompt;
   conditions: RouteConditions;
@@ -27,19 +38,22 @@ export interface ModelSteps {
  * @param answer knows of every event already when `tell` is called with it
  */
 export async function takeSteps(
-  { targets, toolbox, promptWith, conditions, stepsMax }: ModelSteps,
+  { targets, toolbox, decided, promptWith, conditions, stepsMax }: ModelSteps,
   answer: Answer,
   signal: AbortSignal,
   tell: (event: RouteEvent | CallEvent) => void,
 ): Promise<void> {
   const endsAt = performance.now() + conditions.turnMilliseconds;
+  await inTime(endsAt, signal, (until) => runDecided(decided, toolbox, until, tell));
+  answer.nextStep();
   let asked: Targets = targets;
   for (let step = 1; ; step += 1) {
     const calls: AskedCall[] = [];
-    let isForCaller = false;
+    /** Whether others have to do something before the model can go on. */
+    let waits = false;
     const turnMilliseconds = Math.max(0, endsAt - performance.now());
     const prompt = withTools(
-      promptWith(step === 1 ? [] : answer.items('completed')),
+      promptWith(step === 1 && decided.length === 0 ? [] : answer.items('completed')),
       toolbox,
       step,
       stepsMax,
@@ -47,20 +61,41 @@ export async function takeSteps(
     await route(asked, prompt, { ...conditions, turnMilliseconds }, signal, (event) => {
       const tool = event.type === 'tool-call' ? toolbox.find(event.name) : undefined;
       if (event.type !== 'tool-call' || tool === undefined) {
-        isForCaller ||= event.type === 'tool-call';
+        waits ||= event.type === 'tool-call';
         return tell(event);
       }
       const call = askedCall(tool, event, step);
+      if (tool.needsApproval) {
+        waits = true;
+        return tell({ type: 'approval-asked', request: approvalRequest(call) });
+      }
       calls.push(call);
       tell({ type: 'call-asked', call: call.item });
     });
     if (calls.length === 0) return;
     if (step > stepsMax) throw new AppError('tool_steps_exceeded', { tool_steps_max: stepsMax });
     await inTime(endsAt, signal, (until) => runCalls(calls, until, tell));
-    if (isForCaller) return;
+    if (waits) return;
     answer.nextStep();
     asked = firstAgain(asked, answer);
   }
+}
+
+async function runDecided(
+  decided: readonly DecidedCall[],
+  { find }: Toolbox,
+  signal: AbortSignal,
+  tell: (event: CallEvent) => void,
+): Promise<void> {
+  const approved: AskedCall[] = [];
+  for (const { request, response } of decided) {
+    const call = approvedCall(request, find);
+    const item = response.approve ? call.item : deniedCall(call, response);
+    tell({ type: 'call-asked', call: item });
+    if (response.approve) approved.push(call);
+    else for (const type of ['call-started', 'call-ended'] as const) tell({ type, call: item });
+  }
+  await runCalls(approved, signal, tell);
 }
 
 /** The target that has answered goes on: what it was told is in its cache, and its calls are its own. */

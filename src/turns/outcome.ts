@@ -13,7 +13,8 @@ import type { Answer } from './answer.ts';
 export function outcomeOf(answer: Answer, seen: readonly SeenTurn[], failure: AppError | null): TurnOutcome {
   const target = answer.target();
   const finish = answer.finish();
-  const status = finish === null ? 'completed' : statusOf(finish.reason);
+  const status =
+    finish === null ? 'completed' : answer.waitsForApproval() ? 'incomplete' : statusOf(finish.reason);
   const outcome: TurnOutcome = {
     status,
     output: answer.items(failure === null ? status : 'incomplete'),

@@ -1,13 +1,15 @@
 /** Runs the calls that a model has asked for at once, side by side, and tells of what becomes of each. */
 
 import { newItemId } from '../conversation/id.ts';
-import type { McpCallItem } from '../conversation/item.ts';
+import type { ApprovalRequestItem, ApprovalResponseItem, McpCallItem } from '../conversation/item.ts';
 import type { ToolProgress } from '../conversation/trace.ts';
 import { AppError } from '../errors.ts';
 import { type ToolResult, ToolSourceError } from '../tools/tool-source.ts';
 import type { OfferedTool } from '../tools/toolbox.ts';
 
 export type CallEvent =
+  /** The model has asked for it, and somebody has to approve it. */
+  | { type: 'approval-asked'; request: ApprovalRequestItem }
   /** The model has asked for it. */
   | { type: 'call-asked'; call: McpCallItem }
   | { type: 'call-started'; call: McpCallItem }
@@ -23,6 +25,9 @@ export interface AskedCall {
 
 /** More reports of one call are no news to anybody. */
 const PROGRESS_MAX = 100;
+
+/** The model asked for them in the turn before: they are none of those that it asks for in this one. */
+const BEFORE_THE_FIRST_STEP = 0;
 
 const ENDED_BEFORE = 'The turn was ended before there was a result.';
 
@@ -47,6 +52,47 @@ export function askedCall(
     step,
   };
   return { item, tool };
+}
+
+/** What somebody is asked to approve. */
+export function approvalRequest({ item }: AskedCall): ApprovalRequestItem {
+  const { call_id, server_label, name, function_name, arguments: args, step } = item;
+  const id = newItemId('mcpr');
+  return {
+    type: 'mcp_approval_request',
+    id,
+    call_id,
+    server_label,
+    name,
+    function_name,
+    arguments: args,
+    step,
+  };
+}
+
+/** The call that was to be approved, run under its own name if the tool is still offered. */
+export function approvedCall(
+  request: ApprovalRequestItem,
+  find: (name: string) => OfferedTool | undefined,
+): AskedCall {
+  const { server_label: server, name, function_name, call_id: callId, arguments: args } = request;
+  const gone: OfferedTool = {
+    server,
+    name,
+    needsApproval: true,
+    call: () => Promise.reject(new ToolSourceError('not_offered', { source: server })),
+  };
+  return askedCall(
+    find(function_name) ?? gone,
+    { callId, name: function_name, arguments: args },
+    BEFORE_THE_FIRST_STEP,
+  );
+}
+
+/** The call as it ends where somebody does not want it. */
+export function deniedCall({ item }: AskedCall, { reason }: ApprovalResponseItem): McpCallItem {
+  const because = reason === null ? '' : ` ${reason}`;
+  return { ...item, ...failed(`The call was not approved, and not made.${because}`) };
 }
 
 /**

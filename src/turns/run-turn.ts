@@ -18,6 +18,7 @@ import type { BeginOutcome, PathTurn, Store } from '../stores/store.ts';
 import type { Toolboxes } from '../tools/toolbox.ts';
 import { createAnswer } from './answer.ts';
 import { commit } from './commit.ts';
+import { decidedCalls } from './decided-calls.ts';
 import type { TurnLog } from './live-turn.ts';
 import { takeSteps } from './model-steps.ts';
 import { outcomeOf } from './outcome.ts';
@@ -70,7 +71,7 @@ export async function runTurn(
     const targets = rooms.targets.select(request, session);
     const places = request.memoryLimit ?? session.memoryLimit ?? rooms.defaultPlaces;
     const limits = await windowLimits(session, places, targets[0].model, request.input);
-    const window = cutWindow(path, { ...limits, needed: turnsAnswered(path, request.input) });
+    const window = cutWindow(path, { ...limits, needed: turnsNeeded(path, request.input) });
     seen = window.turns;
     if (missingResults(path, request.input) === 0) {
       const { options, stream } = request;
@@ -82,9 +83,11 @@ export async function runTurn(
         return { instructions, items, options, stream };
       };
       charge = await chargeTokens(rooms.limiter, request, promptWith([]), targets[0].model);
+      const decided = decidedCalls(path[0]?.output ?? [], request.input);
       const steps = {
         targets,
         toolbox,
+        decided,
         promptWith,
         conditions: rooms.conditions,
         stepsMax: rooms.toolStepsMax,
@@ -106,6 +109,12 @@ export async function runTurn(
   return ended;
 }
 
+/** How many of the newest turns the model must see, whatever they take: the input goes on from what they left. */
+function turnsNeeded(path: readonly PathTurn[], input: readonly Item[]): number {
+  const isDecision = input.some(({ type }) => type === 'mcp_approval_response');
+  return Math.max(isDecision ? 1 : 0, turnsAnswered(path, input));
+}
+
 /** What followers see of a route's event; null for what only the turn's record shows. */
 function shownAs(event: RouteEvent | CallEvent): TurnEvent | null {
   switch (event.type) {
@@ -122,6 +131,8 @@ function shownAs(event: RouteEvent | CallEvent): TurnEvent | null {
       return { type: 'tool.progress', callId: event.call.call_id, progress: event.progress };
     case 'call-ended':
       return { type: 'tool.completed', call: event.call };
+    case 'approval-asked':
+      return { type: 'tool.approval_requested', request: event.request };
     case 'call-asked':
     case 'tool-call':
     case 'finish':

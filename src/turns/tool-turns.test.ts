@@ -12,68 +12,14 @@ import {
   textOf,
 } from '../../test/one-session.ts';
 import { type Step, scriptedProvider } from '../../test/scripted-provider.ts';
-import type { McpCallItem } from '../conversation/item.ts';
-import type { Turn } from '../conversation/turn.ts';
-import { type CallOptions, type ToolResult, ToolSourceError } from '../tools/tool-source.ts';
-import type { Toolbox, Toolboxes } from '../tools/toolbox.ts';
-
-type Run = (args: Readonly<Record<string, unknown>>, options: CallOptions) => Promise<ToolResult>;
+import { calls, done, ownCalls, type Run, text, toolboxOf } from '../../test/scripted-tools.ts';
+import { ToolSourceError } from '../tools/tool-source.ts';
 
 let session: OneSession;
 beforeEach(async () => {
   session = await openSession();
 });
 afterEach(() => session.close());
-
-const text = (said: string): ToolResult => ({
-  text: said,
-  isError: false,
-  content: [{ type: 'text', text: said }],
-});
-
-/** Tools by the names under which models call them: `server__tool`. */
-function toolboxOf(tools: Record<string, Run>): Pick<Toolboxes, 'open'> & { opened: unknown[] } {
-  const toolbox: Toolbox = {
-    functions: Object.keys(tools).map((name) => ({
-      type: 'function',
-      function: { name, description: `Does ${name}`, parameters: { type: 'object' } },
-    })),
-    find(functionName) {
-      const call = tools[functionName];
-      const [server = '', name = ''] = functionName.split('__');
-      return call && { server, name, call };
-    },
-    instructions: null,
-  };
-  const opened: unknown[] = [];
-  return {
-    opened,
-    async open(choice) {
-      opened.push(choice);
-      return toolbox;
-    },
-  };
-}
-
-function calls(...names: string[]): Step[] {
-  return [
-    ...names.map((name): Step => ({ type: 'tool-call', callId: `c_${name}`, name, arguments: '{"a":1}' })),
-    { type: 'finish', reason: 'tool_calls', usage: USAGE, model: 'm' },
-  ];
-}
-
-const USAGE = {
-  input_tokens: 10,
-  input_tokens_details: { cached_tokens: 1 },
-  output_tokens: 5,
-  output_tokens_details: { reasoning_tokens: 0 },
-  total_tokens: 15,
-};
-const done: Step = { type: 'finish', reason: 'stop', usage: USAGE, model: 'm' };
-
-function ownCalls({ output }: Turn): McpCallItem[] {
-  return output.filter((item) => item.type === 'mcp_call');
-}
 
 describe('a model that calls tools of the server', () => {
   it('reads their results and answers; all of it is one turn', async () => {

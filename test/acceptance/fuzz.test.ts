@@ -57,7 +57,7 @@ const valuesByName: Record<string, fc.Arbitrary<unknown>> = {
   ),
   role: fc.constantFrom('user', 'system', 'developer', 'tool', 'assistant'),
   provider: fc.constantFrom('openai', 'OPENAI ', 'nobody', ''),
-  tools: fc.constantFrom('none', null, [], ['files', 'files.read_*'], 'all', [''], [1]),
+  tools: fc.constantFrom('none', null, [], ['files'], ['files.read_*', '*'], ['a.b.c'], 'all'),
   fallback_provider: fc.constantFrom('openai', 'openai/x', '/'),
   fallback_providers: fc.array(fc.constantFrom('openai', 'openai/x', '/', ''), { maxLength: 3 }),
   model: oddText,

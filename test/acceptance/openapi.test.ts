@@ -25,6 +25,7 @@ const OPERATIONS = [
   'GET /sessions/{session_id}/turns',
   'GET /sessions/{session_id}/turns/{turn_id}',
   'GET /sessions/{session_id}/turns/{turn_id}/events',
+  'POST /sessions/{session_id}/turns/{turn_id}/approvals',
   'POST /sessions/{session_id}/turns/{turn_id}/cancel',
   'GET /admin/bypass',
   'POST /admin/bypass',

@@ -4,7 +4,7 @@
  */
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, test } from 'node:test';
@@ -32,9 +32,9 @@ describe('a model that uses the tools of servers', () => {
       args: [publishedServer(server), directory],
     });
     const servers = [
-      program('files', 'filesystem'),
+      { ...program('files', 'filesystem'), require_approval: ['write_*'] },
       { ...program('everything', 'everything'), args: [publishedServer('everything')] },
-      { name: 'web', url: mcp.url, require_approval: ['fail*'] },
+      { name: 'web', url: mcp.url },
       { name: 'away', url: 'http://127.0.0.1:9/mcp' },
     ];
     parley = await startParleyWithYaml(
@@ -153,7 +153,7 @@ describe('a model that uses the tools of servers', () => {
     assert.equal((await answer).status, 409);
   });
 
-  test('sessions choose their tools, or none, and what needs an approval is not offered', async () => {
+  test('sessions choose their tools, or none', async () => {
     const offered = async (tools: unknown) => {
       const before = double.requests.length;
       await send(parley.url, await newSession(parley.url, { tools }), 'Hello');
@@ -165,9 +165,77 @@ describe('a model that uses the tools of servers', () => {
     assert.deepEqual(await offered(['away']), [], 'a server that is not there keeps nobody from an answer');
     const [all, web] = [await offered(null), await offered(['web'])];
     assert.ok(all.length > web.length && web.length > 0);
-    assert.ok(web.every((name) => name.startsWith('web__') && !name.includes('fail')));
+    assert.ok(web.every((name) => name.startsWith('web__')));
     const { status } = await call(parley.url, 'POST', '/sessions', { tools: 'everything' });
     assert.equal(status, 400);
+  });
+
+  test('a call that needs an approval waits for it, and is made once', async () => {
+    const session = await newSession(parley.url, { tools: ['files'] });
+    const path = join(directory, 'written.txt');
+    const writes = { toolCalls: [asked('c1', 'files__write_file', { path, content: 'once' })] };
+    double.respondOnce(writes, { text: 'It is written.' });
+    const { status, body: answer } = await send(parley.url, session, 'Write');
+    assert.deepEqual(
+      [status, answer.status, answer.message, existsSync(path)],
+      [200, 'incomplete', null, false],
+    );
+    const [pending] = answer.pending_approvals;
+    assert.deepEqual([pending.server, pending.name], ['files', 'write_file']);
+
+    const url = `/sessions/${session}/turns/${answer.turn_id}/approvals`;
+    const decide = (approve: boolean, id = pending.approval_request_id, at = url) =>
+      call(parley.url, 'POST', at, { approvals: [{ approval_request_id: id, approve }] });
+    assert.equal((await decide(true, 'mcpr_of_nobody')).body.error.code, 'approval_not_found');
+    const elsewhere = `/sessions/${await newSession(parley.url)}/turns/${answer.turn_id}/approvals`;
+    assert.equal((await decide(true, undefined, elsewhere)).status, 404);
+    const [approved, again] = await Promise.all([decide(true), decide(true)]);
+    assert.equal(readFileSync(path, 'utf8'), 'once');
+    for (const { status: code, body } of [approved, again, await decide(true)]) {
+      assert.deepEqual([code, body.status, body.message.content], [200, 'completed', 'It is written.']);
+      assert.equal(body.turn_id, approved.body.turn_id);
+    }
+    assert.equal((await decide(false)).body.error.code, 'idempotency_key_reused');
+    assert.equal(double.requests.length, 2);
+    const { body: turn } = await call(
+      parley.url,
+      'GET',
+      `/sessions/${session}/turns/${approved.body.turn_id}`,
+    );
+    const made = [turn.parent_turn_id, ...turn.output.map(({ type }: any) => type)];
+    assert.deepEqual(made, [answer.turn_id, 'mcp_call', 'message']);
+  });
+
+  test('a call that is denied is not made, and the model is told why', async () => {
+    const session = await newSession(parley.url, { tools: ['files'] });
+    const path = join(directory, 'never.txt');
+    double.respondOnce(
+      { toolCalls: [asked('c1', 'files__write_file', { path, content: 'never' })] },
+      { text: 'Then not.' },
+    );
+    const { body: answer } = await send(parley.url, session, 'Write');
+    const id = answer.pending_approvals[0].approval_request_id;
+    const decision = { approval_request_id: id, approve: false, reason: 'It is late.' };
+    const url = `${parley.url}/sessions/${session}/turns/${answer.turn_id}/approvals`;
+    const response = await fetch(url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ approvals: [decision], stream: true }),
+    });
+    const types = readEvents(await response.text()).map(({ event }) => event);
+    assert.deepEqual(types, [
+      'turn.started',
+      'tool.started',
+      'tool.completed',
+      'message.delta',
+      'turn.completed',
+    ]);
+    assert.equal(existsSync(path), false);
+    const last = double.last.body.messages.at(-1) as any;
+    assert.deepEqual(
+      [last.role, last.content],
+      ['tool', 'The call was not approved, and not made. It is late.'],
+    );
   });
 
   test('all tools are listed, and the servers that cannot be asked', async () => {
