@@ -2,6 +2,7 @@
 
 import type { Static } from 'typebox';
 import type { Key } from '../http/admin/admin-schemas.ts';
+import { printable, textTable } from './text-table.ts';
 
 /** A key as the admin API shows it, with the name of its client. */
 export type ListedKey = Static<typeof Key> & { client_name: string };
@@ -13,14 +14,7 @@ const HEAD = ['KEY', 'BEGINS WITH', 'CLIENT', 'CLIENT ID', 'STATE', 'EXPIRES', '
  * @param now milliseconds since the epoch
  */
 export function keyTable(keys: readonly ListedKey[], now: number): string {
-  const rows = [HEAD, ...keys.map((key) => cellsOf(key, now))];
-  const widths = HEAD.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  const line = (row: readonly string[]) =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join('  ')
-      .trimEnd();
-  return rows.map((row) => `${line(row)}\n`).join('');
+  return textTable([HEAD, ...keys.map((key) => cellsOf(key, now))]);
 }
 
 function cellsOf(key: ListedKey, now: number): string[] {
@@ -37,9 +31,4 @@ function stateOf({ revoked_at: revokedAt, expires_at: expiresAt }: ListedKey, no
 
 function minuteOf(time: string | null): string | null {
   return time === null ? null : `${time.slice(0, 16)}Z`;
-}
-
-/** Names and notes come from anybody with the token; a terminal obeys some characters. */
-function printable(text: string): string {
-  return text.replace(/\p{C}/gu, '?');
 }

@@ -8,12 +8,14 @@ import { exportStore } from './export.ts';
 import { importStore } from './import.ts';
 import { keys } from './keys.ts';
 import { serve } from './serve.ts';
+import { tools } from './tools.ts';
 
 const USAGE = `parley ${version}: a self-hosted server that holds conversations with language models
 
 usage:
   parley [serve]      start the server
   parley keys ...     make, list, rotate and revoke API keys; see parley keys --help
+  parley tools ...    tools of the configured servers, and calling one by hand; see parley tools --help
   parley export ...   everything in the store as lines of JSON; see parley export --help
   parley import ...   what was exported, into any other store; see parley import --help
   parley --version
@@ -25,6 +27,7 @@ Settings come from the environment, a .env file and the YAML file named by APP_C
 /** Those that have options of their own. */
 const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<void>>> = {
   keys,
+  tools,
   export: exportStore,
   import: importStore,
 };

@@ -5,10 +5,11 @@ import type { McpServerConfig } from '../config/mcp-server-list.ts';
 import type { Config } from '../config/schema.ts';
 import type { McpServerSettings } from '../tools/mcp-settings.ts';
 import type { ServerReport } from '../tools/tool-source.ts';
-import { openToolSources } from '../tools/tool-sources.ts';
+import { openToolSources, type ToolSources } from '../tools/tool-sources.ts';
 import { createToolboxes, type Toolboxes, type ToolPolicy } from '../tools/toolbox.ts';
 
 export interface OpenedTools {
+  sources: ToolSources;
   toolboxes: Toolboxes;
   /** Null where there is nothing to close. */
   close: (() => Promise<void>) | null;
@@ -37,7 +38,7 @@ export async function openTools(
     onChanged: (tool) =>
       log.warn({ tool }, 'a tool has changed since it was first seen, and is not offered any more'),
   });
-  return { toolboxes, close: servers.length === 0 ? null : () => sources.close() };
+  return { sources, toolboxes, close: servers.length === 0 ? null : () => sources.close() };
 }
 
 function settingsOf({
