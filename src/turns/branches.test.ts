@@ -96,9 +96,11 @@ describe('what can be followed', () => {
 
   it('is part of the conversation: not what failed, nor what was cancelled without a word', async () => {
     const script: Step[] = [{ fail: 'bad_request' }];
-    const turns = session.turnsWith(scriptedProvider('p', script, [never], ['part', never], ['four']));
+    const provider = scriptedProvider('p', script, [never], ['part', never], ['four']);
+    const turns = session.turnsWith(provider);
     const failed = await session.run(turns, '1');
     const { live: silent } = await turns.start(session.request('2'));
+    while (provider.prompts.length < 2) await new Promise(setImmediate);
     await turns.cancel(OWNER, session.sessionId, silent.id);
     const { live: begun } = await turns.start(session.request('3'));
     await reached(begun, 'message.delta');

@@ -25,7 +25,9 @@ export interface ModelSteps {
   toolbox: Toolbox;
   /** Calls of the turn before that somebody has decided about: they come first. */
   decided: readonly DecidedCall[];
-  /** The prompt, with what the turn has come to so far. */
+  /** What the model is asked first. */
+  prompt: RoutedPrompt;
+  /** The same, with what the turn has come to so far. */
   promptWith(made: readonly Item[]): RoutedPrompt;
   conditions: RouteConditions;
   /** How often the model may call tools before it must answer without. */
@@ -38,27 +40,27 @@ export interface ModelSteps {
  * @param answer knows of every event already when `tell` is called with it
  */
 export async function takeSteps(
-  { targets, toolbox, decided, promptWith, conditions, stepsMax }: ModelSteps,
+  { targets, toolbox, decided, prompt, promptWith, conditions, stepsMax }: ModelSteps,
   answer: Answer,
   signal: AbortSignal,
   tell: (event: RouteEvent | CallEvent) => void,
 ): Promise<void> {
   const endsAt = performance.now() + conditions.turnMilliseconds;
-  await inTime(endsAt, signal, (until) => runDecided(decided, toolbox, until, tell));
-  answer.nextStep();
   let asked: Targets = targets;
+  let next = prompt;
+  if (decided.length > 0) {
+    await inTime(endsAt, signal, (until) => runDecided(decided, toolbox, until, tell));
+    answer.nextStep();
+    next = promptWith(answer.items('completed'));
+  }
   for (let step = 1; ; step += 1) {
+    signal.throwIfAborted();
     const calls: AskedCall[] = [];
     /** Whether others have to do something before the model can go on. */
     let waits = false;
+    const given = withTools(next, toolbox, step, stepsMax);
     const turnMilliseconds = Math.max(0, endsAt - performance.now());
-    const prompt = withTools(
-      promptWith(step === 1 && decided.length === 0 ? [] : answer.items('completed')),
-      toolbox,
-      step,
-      stepsMax,
-    );
-    await route(asked, prompt, { ...conditions, turnMilliseconds }, signal, (event) => {
+    await route(asked, given, { ...conditions, turnMilliseconds }, signal, (event) => {
       const tool = event.type === 'tool-call' ? toolbox.find(event.name) : undefined;
       if (event.type !== 'tool-call' || tool === undefined) {
         waits ||= event.type === 'tool-call';
@@ -77,6 +79,7 @@ export async function takeSteps(
     await inTime(endsAt, signal, (until) => runCalls(calls, until, tell));
     if (waits) return;
     answer.nextStep();
+    next = promptWith(answer.items('completed'));
     asked = firstAgain(asked, answer);
   }
 }

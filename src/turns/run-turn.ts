@@ -74,24 +74,18 @@ export async function runTurn(
     const window = cutWindow(path, { ...limits, needed: turnsNeeded(path, request.input) });
     seen = window.turns;
     if (missingResults(path, request.input) === 0) {
-      const { options, stream } = request;
+      const decided = decidedCalls(path[0]?.output ?? [], request.input);
       const toolbox = await rooms.toolboxes.open(session.tools, signal);
-      const told = [session.instructions, toolbox.instructions].filter((text) => text !== null);
-      const instructions = told.length === 0 ? null : told.join('\n\n');
+      const { options, stream } = request;
+      const instructions = joined(session.instructions, toolbox.instructions);
       const promptWith = (made: readonly Item[]) => {
         const items = windowItems(window, request.input, made);
         return { instructions, items, options, stream };
       };
-      charge = await chargeTokens(rooms.limiter, request, promptWith([]), targets[0].model);
-      const decided = decidedCalls(path[0]?.output ?? [], request.input);
-      const steps = {
-        targets,
-        toolbox,
-        decided,
-        promptWith,
-        conditions: rooms.conditions,
-        stepsMax: rooms.toolStepsMax,
-      };
+      const prompt = promptWith([]);
+      charge = await chargeTokens(rooms.limiter, request, prompt, targets[0].model);
+      const { conditions, toolStepsMax: stepsMax } = rooms;
+      const steps = { targets, toolbox, decided, prompt, promptWith, conditions, stepsMax };
       await takeSteps(steps, answer, signal, (event) => {
         answer.add(event);
         log.note(event);
@@ -107,6 +101,11 @@ export async function runTurn(
   const ended: EndedTurn = { turn: { ...turn, ...outcome }, seen };
   rooms.observe(ended.turn, failure?.cause, request);
   return ended;
+}
+
+/** What stands before everything else; null if there is nothing. */
+function joined(one: string | null, other: string | null): string | null {
+  return one === null || other === null ? (one ?? other) : `${one}\n\n${other}`;
 }
 
 /** How many of the newest turns the model must see, whatever they take: the input goes on from what they left. */

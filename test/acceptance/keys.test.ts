@@ -87,6 +87,8 @@ function difference(before: Calls, after: Calls): Calls {
 }
 
 function bodyFor(template: string): object {
+  if (template.endsWith('/approvals'))
+    return { approvals: [{ approval_request_id: 'mcpr_1', approve: true }] };
   return template.endsWith('/messages') ? { content: 'Theirs', on_busy: 'interrupt' } : {};
 }
 

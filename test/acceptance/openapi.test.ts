@@ -175,6 +175,8 @@ test('the metadata filter is documented as it is written', () => {
   assert.deepEqual([metadata?.in, metadata?.style, metadata?.explode], ['query', 'deepObject', true]);
 });
 
+const DECIDE = 'POST /sessions/{session_id}/turns/{turn_id}/approvals';
+
 test('every operation answers, and as documented', async () => {
   const sessionId = await server.newSession({ provider: 'openai', metadata: { k: 'v' }, memory_limit: 5 });
   const { turn_id: turnId } = await server.converse(sessionId, 'Hello');
@@ -189,13 +191,15 @@ test('every operation answers, and as documented', async () => {
     'PATCH /sessions/{session_id}': { title: 'x' },
     'POST /sessions/{session_id}/fork': { turn_id: turnId },
     'POST /sessions/{session_id}/messages': { content: 'x' },
+    [DECIDE]: { approvals: [{ approval_request_id: 'mcpr_1', approve: true }] },
   };
   for (const name of deletingLast(OPERATIONS.filter((operation) => !operation.includes(' /admin/')))) {
     const [method = '', template = ''] = name.split(' ');
     const path = template.replace('{session_id}', sessionId).replace('{turn_id}', turnId);
     // The client throws where the answer is not as documented.
     const { status } = await server.call(method, path, bodies[name]);
-    assert.ok(status >= 200 && status < 300, `${name} → ${status}`);
+    // Without a server of tools no call waits; tools.test.ts has some that do.
+    assert.ok(name === DECIDE ? status === 400 : status >= 200 && status < 300, `${name} → ${status}`);
   }
 });
 
