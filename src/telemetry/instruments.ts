@@ -120,6 +120,19 @@ function turnInstruments(registers: Registry[]) {
       labelNames: ['reason'] as const,
       registers,
     }),
+    toolCalls: new Counter({
+      name: 'parley_tool_calls_total',
+      help: 'Calls of tools inside turns, by how they ended; incomplete ones may have been done all the same.',
+      labelNames: ['server', 'status'] as const,
+      registers,
+    }),
+    toolCallSeconds: new Histogram({
+      name: 'parley_tool_call_duration_seconds',
+      help: 'How long a call of a tool takes.',
+      labelNames: ['server'] as const,
+      buckets: OPERATION_SECONDS,
+      registers,
+    }),
   };
 }
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { Registry } from 'prom-client';
+import type { McpCallItem } from '../conversation/item.ts';
 import type { Attempt, Turn } from '../conversation/turn.ts';
 import type { Usage } from '../conversation/usage.ts';
 import { createInstruments } from './instruments.ts';
@@ -123,6 +124,33 @@ describe('a turn', () => {
     const restart = { kind: 'restart', reason: 'interrupted', message: 'a', reasoning: '' } as const;
     const turn = turnOf([attemptOf()], { trace: [restart, { kind: 'message', lengths: [1] }, restart] });
     assert.deepEqual(await samples('parley_restarts_total', turn), { '{reason="interrupted"}': 2 });
+  });
+
+  it('counts and times its calls by their servers', async () => {
+    const call = (status: McpCallItem['status'], milliseconds: number): McpCallItem => ({
+      type: 'mcp_call',
+      id: `mcp_${milliseconds}`,
+      call_id: 'c',
+      server_label: 'files',
+      name: 'whatever its server calls it',
+      function_name: 'f',
+      arguments: '{}',
+      output: null,
+      error: null,
+      status,
+      duration_ms: milliseconds,
+      step: 1,
+    });
+    const output = [call('completed', 500), call('completed', 1000), call('failed', 1500)];
+    const turn = turnOf([attemptOf()], { output });
+    assert.deepEqual(await samples('parley_tool_calls_total', turn), {
+      '{server="files",status="completed"}': 2,
+      '{server="files",status="failed"}': 1,
+    });
+    assert.deepEqual(await samples('parley_tool_call_duration_seconds', turn), {
+      '_sum{server="files"}': 3,
+      '_count{server="files"}': 3,
+    });
   });
 });
 

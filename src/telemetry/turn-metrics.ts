@@ -28,6 +28,17 @@ export function countTurn(instruments: Instruments, models: ModelLabels, turn: T
     countAttempt(instruments, models, attempt);
   }
   countPace(instruments, models, turn);
+  countCalls(instruments, turn);
+}
+
+/** By their servers, which the configuration names: the names of tools are the servers' own, and without number. */
+function countCalls(instruments: Instruments, { output }: Turn): void {
+  for (const item of output) {
+    if (item.type !== 'mcp_call') continue;
+    const { server_label: server, status, duration_ms: milliseconds } = item;
+    instruments.toolCalls.inc({ server, status });
+    instruments.toolCallSeconds.observe({ server }, seconds(milliseconds));
+  }
 }
 
 function countAttempt(instruments: Instruments, models: ModelLabels, attempt: Attempt): void {
