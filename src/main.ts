@@ -170,7 +170,7 @@ export async function startParley(config: Config, log: Logger, peers: Peers | nu
       store,
       leases,
       exchange,
-      toolboxes: tools.toolboxes,
+      toolboxes: tracing.tools(tools.toolboxes),
       toolStepsMax: config.toolStepsMax,
       limiter: limits.limiter,
       slots: observedSlots(limits.slots, metrics),

@@ -1,5 +1,5 @@
 /**
- * Traces: a span for each request, turn, attempt and step of the store, each part of what it was done for. Rooms are
+ * Traces: a span for each request, turn, attempt, call of a tool and step of the store, each part of what it was done for. Rooms are
  * wrapped, and know nothing of it. Where no traces are wanted, nothing is wrapped: `NO_TRACING` gives everything back
  * as it is. Sending them is `trace-export.ts`.
  */
@@ -9,6 +9,7 @@ import type { Logger } from 'pino';
 import { type TracedProvider, traceAttempts } from './trace-attempts.ts';
 import { type ArrivedRequest, type RequestTrace, traceRequests } from './trace-requests.ts';
 import { traceStore } from './trace-store.ts';
+import { type TracedToolboxes, traceTools } from './trace-tools.ts';
 import { type AroundTurn, traceTurns } from './trace-turns.ts';
 
 export interface Tracing {
@@ -16,6 +17,8 @@ export interface Tracing {
   store<Store extends object>(store: Store): Store;
   /** The same provider, each attempt of which is a span. */
   provider<Provider extends TracedProvider>(provider: Provider): Provider;
+  /** The same tools, each call of which is a span. */
+  tools<Toolboxes extends TracedToolboxes>(toolboxes: Toolboxes): Toolboxes;
   /** Runs each turn in a span; null where turns are to run as they are. */
   readonly aroundTurn: AroundTurn | null;
   /** Begins the span of a request; null where requests have none. */
@@ -29,6 +32,7 @@ export interface Tracing {
 export const NO_TRACING: Tracing = {
   store: (store) => store,
   provider: (provider) => provider,
+  tools: (toolboxes) => toolboxes,
   aroundTurn: null,
   beginRequest: null,
   log: (log) => log,
@@ -44,6 +48,7 @@ export function createTracing(tracer: Tracer, captureContents: boolean, close: (
   return {
     store: (store) => traceStore(store, tracer),
     provider: (provider) => traceAttempts(provider, tracer, captureContents),
+    tools: (toolboxes) => traceTools(toolboxes, tracer),
     aroundTurn: traceTurns(tracer),
     beginRequest: traceRequests(tracer),
     log(log) {
