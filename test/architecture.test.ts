@@ -108,7 +108,7 @@ const ROOMS: Record<string, Room> = {
 /** Rooms that nobody may import, and who may all the same. */
 const CLOSED: Record<string, readonly string[]> = {
   'main.ts': ['cli/'],
-  'composition/': ['main.ts'],
+  'composition/': ['main.ts', 'cli/'],
   'cli/': [],
   'config/': ['main.ts', 'composition/', 'cli/'],
 };
