@@ -49,6 +49,21 @@ describe('the exchange over Redis', { skip: skipWithoutRedis }, () => {
     assert.deepEqual(heard, []);
   });
 
+  test('what no server has told disturbs nobody', async (context) => {
+    const url = (await redis()).url();
+    const [one, two] = await Promise.all([exchangeAt(context, url), exchangeAt(context, url)]);
+    await until(() => one.isConnected() && two.isConnected());
+    const heard: string[] = [];
+    two.listen(({ kind }) => heard.push(kind));
+    const [prefix] = /test[^:]*/.exec(url) ?? [];
+    for (const text of ['', 'no JSON', 'null', '1', '{}', '{"from":1}']) {
+      await (await redis()).command('PUBLISH', `${prefix}:0:exchange:1`, text);
+    }
+    one.tell({ kind: 'over', sessionId: 'a' });
+    await until(() => heard.length > 0);
+    assert.deepEqual(heard, ['over'], 'heard at once, and not after a new greeting');
+  });
+
   test('after a restart of Redis it is heard again, and the others are greeted', async (context) => {
     const own = await startRedis();
     context.after(() => own.stop());

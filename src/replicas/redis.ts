@@ -72,7 +72,9 @@ export function createRedisExchange(options: RedisExchangeOptions): Exchange {
   }
 
   function hear(text: string): void {
-    const { from, notice }: Message = JSON.parse(text);
+    const message = messageIn(text);
+    if (message === null) return;
+    const { from, notice } = message;
     if (from === self) {
       heardAt = performance.now();
       change(true);
@@ -93,5 +95,17 @@ export function createRedisExchange(options: RedisExchangeOptions): Exchange {
     isConnected = next;
     onChange(next);
     if (next) send(base, { kind: 'hello' });
+  }
+}
+
+/** Null for what no server has told: whoever may use the Redis may say anything there. */
+function messageIn(text: string): Message | null {
+  try {
+    const value: unknown = JSON.parse(text);
+    const isMessage = typeof value === 'object' && value !== null && 'from' in value && 'notice' in value;
+    return isMessage ? (value as Message) : null;
+  } catch (error) {
+    if (error instanceof SyntaxError) return null;
+    throw error;
   }
 }
