@@ -4,6 +4,9 @@
 
 import { BY_INDEX } from './turn-functions.ts';
 
+/** "Prls" in ASCII: beside it, the lock of a schema's sweeps is a hash of its name. Migrations have one beside it. */
+const SWEEP_LOCKS = 0x50726c73;
+
 /**
  * As `Store.createSession` says; `replay` comes with the session. Turns come with all that their rows hold, worked out
  * beforehand: a conversation without branches.
@@ -166,7 +169,8 @@ const removeSessions = (schema: string) => `
 
 /**
  * As `Store.sweep` says. The most that one statement removes or detaches bounds its time; what another server has
- * locked, for a turn or for a sweep of its own, is left for the next time: a sweep never waits.
+ * locked for a turn is left for the next time, and everything while another sweeps: a sweep never waits. Two of them
+ * would come upon the same keys, as those that are over and as those of a session that is gone, in different orders.
  *
  * What is looked for by time is wanted in its order, so that only the index of that time will do. Without, a plan that is
  * made for any time takes a third of the table to be due, and reads it by another key until it has found a few.
@@ -222,6 +226,11 @@ const sweep = (schema: string) => `
     v_count integer;
     v_rows integer := 0;
   BEGIN
+    sessions := 0;
+    more := false;
+    IF NOT pg_try_advisory_xact_lock(${SWEEP_LOCKS}, hashtext('${schema}')) THEN
+      RETURN;
+    END IF;
     v_found := ARRAY(SELECT s.sequence FROM ${schema}.sessions s WHERE s.expires_at <= p_now
       AND NOT EXISTS (SELECT FROM ${schema}.running_turns r WHERE r.session = s.sequence)
       ORDER BY s.expires_at LIMIT 20 FOR UPDATE OF s SKIP LOCKED);
