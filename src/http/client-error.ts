@@ -53,10 +53,16 @@ export function createClientErrors(): ClientErrors {
   }
 }
 
+/** How long is waited, after the last answer, for whoever still sends to have read it. */
+const LINGER_MILLISECONDS = 1000;
+
 /** Answers a request whose body does not come to its end. */
 function interrupt(reply: FastifyReply, refusal: AppError): void {
   const { request } = reply;
+  const { socket } = request.raw;
   void reply.header('connection', 'close');
+  // What Node calls after the answer to close the connection.
+  socket.destroySoon = () => endAndLinger(socket);
   // Whoever waits for the body hears of it as of any error in it, and answers.
   if (request.raw.listenerCount('error') > 0) request.raw.emit('error', refusal);
   else sendError(refusal, request, reply);
@@ -75,7 +81,18 @@ function refuse(socket: Socket, refusal: AppError): void {
   };
   const head = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
   const { status } = refusal;
-  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${head.join('')}\r\n${body}`);
+  endAndLinger(socket, `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${head.join('')}\r\n${body}`);
+}
+
+/**
+ * Ends the connection when its client does, or after a moment: one that is closed on somebody who still writes is reset,
+ * and the answer lost on its way.
+ */
+function endAndLinger(socket: Socket, last = ''): void {
+  const close = () => socket.destroy();
+  const timer = setTimeout(close, LINGER_MILLISECONDS).unref();
+  socket.once('close', () => clearTimeout(timer));
+  socket.end(last, () => (socket.readableEnded ? close() : socket.once('end', close)));
 }
 
 function refusalOf({ code }: { code?: string }): AppError {

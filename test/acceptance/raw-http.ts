@@ -17,6 +17,8 @@ export interface Connection {
   received(text: string): Promise<void>;
   /** Everything that the server has sent, once it has ended the connection. */
   ended: Promise<string>;
+  /** Stops reading, or goes on with it. */
+  hold(on: boolean): void;
   leave(): void;
 }
 
@@ -36,6 +38,7 @@ export function openConnection(url: string): Connection {
       while (!text.includes(expected)) await once(socket, 'data');
     },
     ended,
+    hold: (on) => (on ? socket.pause() : socket.resume()),
     leave: () => socket.destroy(),
   };
 }

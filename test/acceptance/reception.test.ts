@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import { startProviderDouble } from '../provider-double.ts';
 import { call, newSession, send } from './client.ts';
 import { outputWith, type ParleyProcess, removeParley, startParley } from './parley-process.ts';
@@ -71,6 +72,20 @@ test('who sends too slowly is answered 408 and cut off, and others are served me
   const logged = () => parley.logLines().filter((line) => line['request_id'] === 'slow-1');
   await outputWith({ url, ...parley }, () => logged().length === 2);
   for (const { status, code } of logged()) assert.deepEqual([status, code], [408, 'request_timeout']);
+});
+
+test('who writes on before reading what was answered still finds it', async (context) => {
+  const { url } = await start(context, { REQUEST_TIMEOUT_SECONDS: '0.2' });
+  for (const head of [HEAD, `${HEAD}Content-Length: 100000\r\n\r\n{`]) {
+    const connection = connect(context, url);
+    connection.write(head);
+    connection.hold(true);
+    const writing = setInterval(() => connection.write('x'), 5);
+    await setTimeout(500);
+    clearInterval(writing);
+    connection.hold(false);
+    assert.match(await connection.ended, /^HTTP\/1\.1 408 /);
+  }
 });
 
 test('who sends nothing is not told anything, and who was answered before is not told twice', async (context) => {
