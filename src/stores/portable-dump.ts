@@ -21,6 +21,7 @@ import { interruptedRecordJson } from './stored-json.ts';
 export interface StoredTurn extends Omit<PortableTurn, 'status' | 'completedAt' | 'output' | 'record'> {
   status: TurnStatus;
   completedAt: number | null;
+  /** Of a turn that runs, the calls that it has noted. */
   output: string | null;
   record: string | null;
 }
@@ -91,7 +92,7 @@ async function* dumpSession(
 function ended(turn: StoredTurn, { now, interrupted }: DumpMoment): PortableTurn {
   const { status, completedAt, output, record } = turn;
   if (completedAt === null || output === null || record === null) {
-    const failed = { status: 'failed', completedAt: now, output: '[]' } as const;
+    const failed = { status: 'failed', completedAt: now, output: output ?? '[]' } as const;
     return { ...turn, ...failed, record: interruptedRecordJson(interrupted) };
   }
   return { ...turn, status: status as FinalStatus, completedAt, output, record };

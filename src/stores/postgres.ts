@@ -67,6 +67,7 @@ export async function openPostgresStore(
     deleteSession: sessions.remove,
     beginTurn: turns.begin,
     commitTurn: turns.commit,
+    noteCalls: turns.noteCalls,
     renewTurns: turns.renewTurns,
     cancelTurn: turns.cancelTurn,
     leaveLine: turns.leaveLine,

@@ -78,6 +78,7 @@ function createRedisStore(connection: RedisConnection, keyspace: Keyspace): Open
       deleteSession: sessions.remove,
       beginTurn: turns.begin,
       commitTurn: turns.commit,
+      noteCalls: turns.noteCalls,
       renewTurns: turns.renew,
       cancelTurn: turns.cancel,
       leaveLine: turns.leaveLine,

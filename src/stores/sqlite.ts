@@ -81,6 +81,7 @@ export function createSqliteStore(
         (outcome) => undoBegin(begin, outcome),
       ),
     commitTurn: (commit) => commits.write(() => commitTurn(commit)),
+    noteCalls: (claim, calls) => commits.write(() => turns.noteCalls(claim, calls)),
     renewTurns: ({ running, waiting }) =>
       commits.read(() => {
         const lost = [...running.filter((claim) => turns.held(claim) === undefined), ...waiting];
@@ -142,7 +143,7 @@ export function createSqliteStore(
     if (isExpired(session, createdAt)) return { kind: 'missing', what: 'session' };
     const [sequence, head] = row;
     const known = key && keyedTurn(sequence, sessionId, key, createdAt);
-    if (known) return known;
+    if (known && known.kind !== 'retry') return known;
     const runningId = turns.runningId(sequence);
     if (runningId !== undefined) return { kind: 'busy', turnId: runningId };
     if (!begin.mayBegin) return { kind: 'busy', turnId: null };
@@ -153,21 +154,28 @@ export function createSqliteStore(
     const fence = turns.begin(sequence, parent, { id: turnId, input, createdAt });
     if (key !== null) keys.rememberTurn(sequence, key, fence);
     const path = paths.read(parent, reach, session);
-    return { kind: 'begun', session, path, parentId: parent?.id ?? null, fence };
+    return {
+      kind: 'begun',
+      session,
+      path,
+      parentId: parent?.id ?? null,
+      fence,
+      retries: known?.turn ?? null,
+    };
   }
 
-  /** What a key answers that has been used; null if a turn is to begin under it. */
+  /** What a key answers that has been used, or the failed turn that is to be done again; null for a new key. */
   function keyedTurn(
     session: number,
     sessionId: string,
     key: RequestKey,
     now: number,
-  ): Extract<BeginOutcome, { kind: 'replay' | 'key_reused' }> | null {
+  ): Extract<BeginOutcome, { kind: 'replay' | 'key_reused' }> | { kind: 'retry'; turn: Turn } | null {
     const known = keys.turnOf(session, key, now);
     if (known === undefined) return null;
     if (!known.matches) return { kind: 'key_reused' };
-    const turn = known.status === 'failed' ? null : turns.get(session, sessionId, known.turnId);
-    return turn && { kind: 'replay', turn };
+    const turn = turns.get(session, sessionId, known.turnId);
+    return turn && { kind: known.status === 'failed' ? 'retry' : 'replay', turn };
   }
 
   /** A turn whose beginning was called a failure must not keep its session busy, nor its key. */

@@ -10,8 +10,10 @@ import {
   OWNER,
   opened,
   RESTARTED,
+  reasoning,
   runTurn,
   sampleBegin,
+  sampleCall,
   sampleKey,
   sampleOutcome,
   sampleSession,
@@ -57,14 +59,24 @@ export function describeKeys(open: OpenStore): void {
     await using store = await opened(open, context);
     const session = await createdSession(store);
     const key = sampleKey();
-    await runTurn(store, session, { key, outcome: { status: 'failed', error: RESTARTED } });
+    const output = [reasoning(), sampleCall()];
+    const first = await runTurn(store, session, {
+      key,
+      outcome: { status: 'failed', error: RESTARTED, output },
+    });
     const second = await begin(store, session, { key });
+    assert.deepEqual(second.retries, await store.getTurn(OWNER, session.id, first));
+    assert.deepEqual(second.retries?.output, output);
     // Left by a process that died: failed as well.
     await store.failInterrupted(RESTARTED, 5000);
-    const third = await runTurn(store, session, { key });
-    assert.notEqual(third, second.turnId);
+    const third = await begin(store, session, { key });
+    assert.deepEqual(third.retries, await store.getTurn(OWNER, session.id, second.turnId));
+    const { turnId, fence } = third;
+    const outcome = sampleOutcome();
+    assert.equal(await store.commitTurn({ sessionId: session.id, turnId, fence, outcome }), true);
     const replay = await store.beginTurn(sampleBegin(session, { key }));
-    assert.equal(replay.kind === 'replay' && replay.turn.id, third);
+    assert.equal(replay.kind === 'replay' && replay.turn.id, turnId);
+    assert.equal((await begin(store, session, { key: sampleKey({ value: 'another' }) })).retries, null);
   });
 
   test('a turn that was cancelled or cut short is not run again', async (context) => {

@@ -7,7 +7,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { takesPlace } from '../conversation/item.ts';
+import { type McpCallItem, takesPlace } from '../conversation/item.ts';
 import type { Session } from '../conversation/session.ts';
 import { joinsConversation, type Turn } from '../conversation/turn.ts';
 import type { Store } from './store.ts';
@@ -21,6 +21,7 @@ import {
   reasoning,
   SERVED,
   sampleBegin,
+  sampleCall,
   sampleOutcome,
   sampleSession,
 } from './store-samples.contract.ts';
@@ -28,7 +29,7 @@ import {
 interface ModelSession {
   session: Session;
   turns: Turn[];
-  running: { turnId: string; fence: number } | null;
+  running: { turnId: string; fence: number; calls: McpCallItem[] } | null;
   /** By its text, the turn that a key stands for and the fingerprint. */
   keys: Map<string, { turn: Turn; fingerprint: string }>;
 }
@@ -80,6 +81,10 @@ const step = fc.oneof(
       status: fc.constantFrom('completed', 'completed', 'completed', 'incomplete', 'failed', 'cancelled'),
       output: fc.array(fc.boolean(), { maxLength: 3 }),
     }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({ kind: fc.constant('note' as const), session: fc.nat(9), calls: fc.nat(3) }),
   },
   {
     weight: 5,
@@ -138,6 +143,8 @@ async function play(store: Store, model: ModelSession[], step: Step): Promise<vo
     await playBegin(store, chosen, step);
   } else if (step.kind === 'commit') {
     await playCommit(store, chosen, step);
+  } else if (step.kind === 'note') {
+    await playNote(store, chosen, step.calls);
   } else {
     await playPage(store, chosen, step);
   }
@@ -148,7 +155,8 @@ async function playCrash(store: Store, model: ModelSession[]): Promise<void> {
   assert.equal(await store.failInterrupted(RESTARTED, 7000), left.length);
   for (const one of left) {
     const turn = one.turns.at(-1)!;
-    Object.assign(turn, { status: 'failed', error: RESTARTED, completedAt: 7000 });
+    const output = one.running?.calls;
+    Object.assign(turn, { status: 'failed', error: RESTARTED, completedAt: 7000, output });
     one.running = null;
   }
 }
@@ -183,13 +191,26 @@ async function playBegin(
     assert.equal(outcome.kind, 'begun');
     if (outcome.kind !== 'begun') return;
     assert.deepEqual([outcome.session, outcome.parentId], [session, parentId]);
+    assert.deepEqual(outcome.retries, known?.turn ?? null);
     assert.deepEqual(ids(outcome.path), expectedPath(turns, parentId, step.places - 1));
     const { turnId: id, input, createdAt } = request;
     const turn: Turn = { ...UNFINISHED, id, sessionId: session.id, parentId, input, createdAt };
     turns.push(turn);
     if (key !== null) chosen.keys.set(key.value, { turn, fingerprint: key.fingerprint });
-    chosen.running = { turnId: id, fence: outcome.fence };
+    chosen.running = { turnId: id, fence: outcome.fence, calls: [] };
   }
+}
+
+async function playNote(
+  store: Store,
+  { session, turns, running }: ModelSession,
+  count: number,
+): Promise<void> {
+  const calls = Array.from({ length: count }, () => sampleCall());
+  const { turnId, fence } = running ?? { turnId: turns.at(-1)?.id ?? 'none', fence: 1 };
+  const held = await store.noteCalls({ sessionId: session.id, turnId, fence }, calls);
+  assert.equal(held, running !== null);
+  if (running !== null) running.calls = calls;
 }
 
 async function playCommit(

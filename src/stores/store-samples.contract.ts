@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { newId, newItemId } from '../conversation/id.ts';
-import type { MessageItem, ReasoningItem } from '../conversation/item.ts';
+import type { McpCallItem, MessageItem, ReasoningItem } from '../conversation/item.ts';
 import type { RequestKey } from '../conversation/request-key.ts';
 import type { Session } from '../conversation/session.ts';
 import type { ServedBy, Turn, TurnError, TurnOutcome } from '../conversation/turn.ts';
@@ -58,6 +58,25 @@ export function answerMessage(text = 'Hello to you'): MessageItem {
 export function reasoning(): ReasoningItem {
   const content = [{ type: 'reasoning_text' as const, text: 'Hm.' }];
   return { type: 'reasoning', id: newItemId('rs'), summary: [], content };
+}
+
+/** A call that is about to be made. */
+export function sampleCall(change: Partial<McpCallItem> = {}): McpCallItem {
+  return {
+    type: 'mcp_call',
+    id: newItemId('mcp'),
+    call_id: 'call-1',
+    server_label: 'files',
+    name: 'read',
+    function_name: 'files__read',
+    arguments: '{"path":"é"}',
+    output: null,
+    error: 'The turn was ended.',
+    status: 'incomplete',
+    duration_ms: 0,
+    step: 1,
+    ...change,
+  };
 }
 
 export function sampleOutcome(change: Partial<TurnOutcome> = {}): TurnOutcome {

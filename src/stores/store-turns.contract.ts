@@ -21,6 +21,7 @@ import {
   runTurn,
   SERVED,
   sampleBegin,
+  sampleCall,
   sampleOutcome,
   userMessage,
   WHOLE_PATH,
@@ -222,6 +223,43 @@ export function describeTurns(open: OpenStore): void {
     const next = await begin(store, session);
     assert.deepEqual(ids(next.path), [done]);
     assert.equal(await store.commitTurn(late), false);
+  });
+
+  test('calls that a turn has noted are all there is of it if its process dies', async (context) => {
+    await using store = await opened(open, context);
+    const session = await createdSession(store);
+    const { turnId, fence } = await begin(store, session);
+    const claim = { sessionId: session.id, turnId, fence };
+    const calls = [sampleCall({ status: 'completed', output: 'b' }), sampleCall({ call_id: 'call-2' })];
+    assert.equal(await store.noteCalls(claim, calls.slice(0, 1)), true);
+    assert.equal(await store.noteCalls(claim, calls), true);
+    const running = await store.getTurn(OWNER, session.id, turnId);
+    assert.deepEqual([running!.status, running!.output], ['in_progress', []]);
+    await store.failInterrupted(RESTARTED, 5000);
+    const left = await store.getTurn(OWNER, session.id, turnId);
+    assert.deepEqual([left!.status, left!.error, left!.output], ['failed', RESTARTED, calls]);
+    // Calls of a turn that is over, or of another fence, are nobody's.
+    assert.equal(await store.noteCalls(claim, []), false);
+    const next = await begin(store, session);
+    assert.deepEqual(next.path, []);
+    assert.equal(await store.noteCalls({ ...claim, turnId: next.turnId }, calls), false);
+    assert.equal(await store.noteCalls({ ...claim, fence: next.fence }, calls), false);
+    assert.deepEqual(await store.getTurn(OWNER, session.id, turnId), left);
+  });
+
+  test('a commit brings its own output, whatever was noted', async (context) => {
+    await using store = await opened(open, context);
+    const session = await createdSession(store);
+    const { turnId, fence } = await begin(store, session);
+    const claim = { sessionId: session.id, turnId, fence };
+    await store.noteCalls(claim, [sampleCall()]);
+    const outcome = sampleOutcome();
+    assert.equal(await store.commitTurn({ ...claim, outcome }), true);
+    assert.deepEqual((await store.getTurn(OWNER, session.id, turnId))!.output, outcome.output);
+    const next = await begin(store, session);
+    assert.deepEqual(next.path[0]!.output, outcome.output);
+    await store.failInterrupted(RESTARTED, 5000);
+    assert.deepEqual((await store.getTurn(OWNER, session.id, next.turnId))!.output, []);
   });
 
   test('a renewal names the turns that do not hold their session', async (context) => {

@@ -10,7 +10,7 @@
  * - Items come back as they were given, unknown fields included, in the order in which they were given.
  */
 
-import type { Item } from '../conversation/item.ts';
+import type { Item, McpCallItem } from '../conversation/item.ts';
 import type { Page, PageRequest } from '../conversation/page.ts';
 import type { RequestKey } from '../conversation/request-key.ts';
 import type { Session, SessionChange } from '../conversation/session.ts';
@@ -70,7 +70,8 @@ export interface Store {
    *
    * The key comes before everything but the session: with a key that has been used in this session, and has not
    * expired at `createdAt`, the answer is `key_reused` if the fingerprint differs, else `replay` with the turn
-   * that the key stands for, unless that turn is `failed`: then a new turn begins, and the key stands for it.
+   * that the key stands for, unless that turn is `failed`: then a new turn begins, which `retries` it, and the key
+   * stands for the new one.
    *
    * On a shared store the turn holds its session by a lease, which `renewTurns` makes longer. When it is over, the
    * turn holds its session until `failInterrupted` has failed it. A turn that finds the session busy may take a place
@@ -88,6 +89,14 @@ export interface Store {
    * failed by `failInterrupted`, or the session was deleted.
    */
   commitTurn(commit: TurnCommit): Promise<boolean>;
+
+  /**
+   * Records the calls that a running turn is about to make, with those that it has made. If its server dies then, nobody
+   * else knows of them: they are the output of a turn that `failInterrupted` fails. Until a turn is over it has no
+   * output, and a commit brings its own. False, and no effect, if the turn does not hold the session under this fence any
+   * more.
+   */
+  noteCalls(claim: TurnClaim, calls: readonly McpCallItem[]): Promise<boolean>;
 
   /**
    * Makes the leases of running turns, and the places in lines of waiting ones, last for `leaseMilliseconds` from now.
@@ -119,8 +128,8 @@ export interface Store {
   readPath(query: PathQuery): Promise<SessionPath | null>;
 
   /**
-   * Fails every turn that was left by a process that died: `failed` with this error, without output and
-   * `trace: null`; its session is free. Returns how many there were.
+   * Fails every turn that was left by a process that died: `failed` with this error, the calls that it has noted as its
+   * output, and `trace: null`; its session is free. Returns how many there were.
    *
    * Called once at the start, before any turn begins. On a store that one server has for itself, that is every turn
    * that is still running; on a shared one, every turn whose lease is over, and there it is called again all the time.
@@ -214,7 +223,15 @@ export interface Reach {
 }
 
 export type BeginOutcome =
-  | { kind: 'begun'; session: Session; path: PathTurn[]; parentId: string | null; fence: number }
+  | {
+      kind: 'begun';
+      session: Session;
+      path: PathTurn[];
+      parentId: string | null;
+      fence: number;
+      /** The failed turn that the key stood for until now. */
+      retries: Turn | null;
+    }
   /** The key's turn as it is: ended, or still `in_progress`. */
   | { kind: 'replay'; turn: Turn }
   | { kind: 'key_reused' }

@@ -20,6 +20,8 @@ export interface Answer {
   items(status: ItemStatus): Item[];
   /** Whether there is anything that a reader would see. */
   hasText(): boolean;
+  /** The calls that the server makes, as they stand. */
+  calls(): McpCallItem[];
   /** Whether somebody has to approve a call before the model can go on. */
   waitsForApproval(): boolean;
   /** Who answers, or was tried last; null before the first try. */
@@ -51,6 +53,7 @@ export function createAnswer(): Answer {
     nextStep,
     items,
     hasText,
+    calls: () => pieces.flatMap((piece) => (piece.kind === 'own-call' ? [piece.item] : [])),
     waitsForApproval: () => pieces.some(({ kind }) => kind === 'approval'),
     target: () => target,
     attempts: () => attempts,
@@ -93,7 +96,8 @@ export function createAnswer(): Answer {
         pieces.push({ kind: 'approval', item: event.request });
         return trace.tool({ kind: 'approval-asked', itemId: event.request.id });
       case 'call-started':
-        return trace.tool({ kind: 'tool-started', itemId: event.call.id });
+        trace.tool({ kind: 'tool-started', itemId: event.call.id });
+        return replaceCall(event.call);
       case 'call-progress':
         return trace.tool({ kind: 'tool-progress', itemId: event.call.id, progress: event.progress });
       case 'call-ended':

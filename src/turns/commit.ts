@@ -1,14 +1,30 @@
-/** The end of a turn, stored: after this, what the client is told is what the store holds. */
+/**
+ * What a turn tells the store: the calls that it is about to make, and its end. After that, what the client is told is what
+ * the store holds.
+ */
 
 import { setTimeout as pause } from 'node:timers/promises';
+import type { McpCallItem } from '../conversation/item.ts';
 import type { Session } from '../conversation/session.ts';
 import type { Turn, TurnOutcome } from '../conversation/turn.ts';
 import { AppError, asAppError } from '../errors.ts';
-import type { Store } from '../stores/store.ts';
+import type { Store, TurnClaim } from '../stores/store.ts';
 import { asFailed } from './outcome.ts';
 
 /** How long a store that could not be written to is left alone. */
 const RETRY_MILLISECONDS = 1000;
+
+interface Held {
+  turn: Turn;
+  session: Session;
+  fence: number;
+}
+
+/** Stores the calls of a turn that runs. Throws `turn_superseded` if it does not hold its session any more. */
+export async function note(store: Store, held: Held, calls: readonly McpCallItem[]): Promise<void> {
+  const stored = await store.noteCalls(claimOf(held), calls);
+  if (!stored) throw new AppError('turn_superseded');
+}
 
 /**
  * Commits the outcome and returns what is true afterwards: an answer that could not be stored was not given, and
@@ -18,11 +34,12 @@ const RETRY_MILLISECONDS = 1000;
  */
 export async function commit(
   store: Store,
-  { turn, session, fence }: { turn: Turn; session: Session; fence: number },
+  held: Held,
   outcome: TurnOutcome,
   closed: AbortSignal,
 ): Promise<TurnOutcome> {
-  const claim = { sessionId: turn.sessionId, turnId: turn.id, fence };
+  const claim = claimOf(held);
+  const { session } = held;
   try {
     const stored = await store.commitTurn({ ...claim, outcome });
     if (stored) return outcome;
@@ -44,6 +61,10 @@ export async function commit(
       }
     }
   }
+}
+
+function claimOf({ turn, fence }: Held): TurnClaim {
+  return { sessionId: turn.sessionId, turnId: turn.id, fence };
 }
 
 /** Waits before the next try; false, at once, when there must be none: the store may be closed by then. */

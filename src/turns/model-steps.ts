@@ -3,7 +3,7 @@
  * until it answers. What a target is, and how tools are run, is for others.
  */
 
-import type { Item } from '../conversation/item.ts';
+import type { Item, McpCallItem } from '../conversation/item.ts';
 import { AppError } from '../errors.ts';
 import { type RouteConditions, type RoutedPrompt, type RouteEvent, route } from '../routing/route.ts';
 import type { Targets } from '../routing/target.ts';
@@ -15,6 +15,7 @@ import {
   approvalRequest,
   approvedCall,
   askedCall,
+  asRunning,
   type CallEvent,
   deniedCall,
   runCalls,
@@ -23,6 +24,8 @@ import {
 export interface ModelSteps {
   targets: Targets;
   toolbox: Toolbox;
+  /** Calls that the same turn had made when it was tried before: they are not made again. */
+  made: readonly McpCallItem[];
   /** Calls of the turn before that somebody has decided about: they come first. */
   decided: readonly DecidedCall[];
   /** What the model is asked first. */
@@ -32,6 +35,8 @@ export interface ModelSteps {
   conditions: RouteConditions;
   /** How often the model may call tools before it must answer without. */
   stepsMax: number;
+  /** Stores the calls that there are, before any of them is made. */
+  noteCalls(calls: readonly McpCallItem[]): Promise<void>;
 }
 
 /**
@@ -40,7 +45,7 @@ export interface ModelSteps {
  * @param answer knows of every event already when `tell` is called with it
  */
 export async function takeSteps(
-  { targets, toolbox, decided, prompt, promptWith, conditions, stepsMax }: ModelSteps,
+  { targets, toolbox, made, decided, prompt, promptWith, conditions, stepsMax, noteCalls }: ModelSteps,
   answer: Answer,
   signal: AbortSignal,
   tell: (event: RouteEvent | CallEvent) => void,
@@ -48,12 +53,10 @@ export async function takeSteps(
   const endsAt = performance.now() + conditions.turnMilliseconds;
   let asked: Targets = targets;
   let next = prompt;
-  if (decided.length > 0) {
-    await inTime(endsAt, signal, (until) => runDecided(decided, toolbox, until, tell));
-    answer.nextStep();
-    next = promptWith(answer.items('completed'));
-  }
-  for (let step = 1; ; step += 1) {
+  for (const call of made) tellOver(call, tell);
+  await makeCalls(decidedCallsOf(decided, toolbox, tell));
+  if (answer.calls().length > 0) goOn();
+  for (let step = stepAfter(made); ; step += 1) {
     signal.throwIfAborted();
     const calls: AskedCall[] = [];
     /** Whether others have to do something before the model can go on. */
@@ -76,29 +79,49 @@ export async function takeSteps(
     });
     if (calls.length === 0) return;
     if (step > stepsMax) throw new AppError('tool_steps_exceeded', { tool_steps_max: stepsMax });
-    await inTime(endsAt, signal, (until) => runCalls(calls, until, tell));
+    await makeCalls(calls);
     if (waits) return;
+    goOn();
+    asked = firstAgain(asked, answer);
+  }
+
+  async function makeCalls(calls: readonly AskedCall[]): Promise<void> {
+    if (calls.length === 0) return;
+    const ids = new Set(calls.map(({ item }) => item.id));
+    await noteCalls(answer.calls().map((item) => (ids.has(item.id) ? asRunning(item) : item)));
+    await inTime(endsAt, signal, (until) => runCalls(calls, until, tell));
+  }
+
+  function goOn(): void {
     answer.nextStep();
     next = promptWith(answer.items('completed'));
-    asked = firstAgain(asked, answer);
   }
 }
 
-async function runDecided(
+/** Tells of a call that nobody makes now, for what came of it is known. */
+function tellOver(call: McpCallItem, tell: (event: CallEvent) => void): void {
+  for (const type of ['call-asked', 'call-started', 'call-ended'] as const) tell({ type, call });
+}
+
+function stepAfter(made: readonly McpCallItem[]): number {
+  return Math.max(0, ...made.map(({ step }) => step)) + 1;
+}
+
+/** The calls that were approved; tells of all. */
+function decidedCallsOf(
   decided: readonly DecidedCall[],
   { find }: Toolbox,
-  signal: AbortSignal,
   tell: (event: CallEvent) => void,
-): Promise<void> {
+): AskedCall[] {
   const approved: AskedCall[] = [];
   for (const { request, response } of decided) {
     const call = approvedCall(request, find);
-    const item = response.approve ? call.item : deniedCall(call, response);
-    tell({ type: 'call-asked', call: item });
-    if (response.approve) approved.push(call);
-    else for (const type of ['call-started', 'call-ended'] as const) tell({ type, call: item });
+    if (response.approve) {
+      approved.push(call);
+      tell({ type: 'call-asked', call: call.item });
+    } else tellOver(deniedCall(call, response), tell);
   }
-  await runCalls(approved, signal, tell);
+  return approved;
 }
 
 /** The target that has answered goes on: what it was told is in its cache, and its calls are its own. */

@@ -27,9 +27,10 @@ export interface AskedCall {
 const PROGRESS_MAX = 100;
 
 /** The model asked for them in the turn before: they are none of those that it asks for in this one. */
-const BEFORE_THE_FIRST_STEP = 0;
+export const BEFORE_THE_FIRST_STEP = 0;
 
-const ENDED_BEFORE = 'The turn was ended before there was a result.';
+const NOT_MADE = 'The turn was ended before the call was made.';
+const ENDED_BEFORE = 'The turn was ended before there was a result. It may have been done all the same.';
 
 /** The call as the model has asked for it. @param step of the turn's, in which it did */
 export function askedCall(
@@ -45,13 +46,21 @@ export function askedCall(
     name: tool.name,
     function_name: asked.name,
     arguments: asked.arguments,
-    output: null,
-    error: ENDED_BEFORE,
-    status: 'incomplete',
+    ...failed(NOT_MADE),
     duration_ms: 0,
     step,
   };
   return { item, tool };
+}
+
+/** The call while it runs, and for ever if nobody hears of its end: whether it was done is not known. */
+export function asRunning(item: McpCallItem): McpCallItem {
+  return { ...item, ...UNKNOWN };
+}
+
+/** False for a call that the model has asked for, and that was certainly not made. */
+export function mayHaveBeenMade({ error }: McpCallItem): boolean {
+  return error !== NOT_MADE;
 }
 
 /** What somebody is asked to approve. */
@@ -114,7 +123,7 @@ async function runCall(
   tell: (event: CallEvent) => void,
 ): Promise<void> {
   const startedAt = performance.now();
-  tell({ type: 'call-started', call: item });
+  tell({ type: 'call-started', call: asRunning(item) });
   const done = await outcomeOf({ item, tool }, signal, tell);
   tell({
     type: 'call-ended',
@@ -140,7 +149,7 @@ async function outcomeOf(
     return resultOf(await tool.call(args, { signal, onProgress }));
   } catch (error) {
     if (error instanceof ToolSourceError) return { ...failed(whyNot(error)), ...unknownIf(error) };
-    if (signal.aborted) return { output: null, error: ENDED_BEFORE, status: 'incomplete' };
+    if (signal.aborted) return UNKNOWN;
     throw new AppError('internal_error', undefined, { cause: error });
   }
 }
@@ -153,6 +162,8 @@ function resultOf({ text, isError, content, structured }: ToolResult): CallOutco
     ...(structured === undefined ? {} : { structured_content: structured }),
   };
 }
+
+const UNKNOWN: CallOutcome = { output: null, error: ENDED_BEFORE, status: 'incomplete' };
 
 function failed(error: string): CallOutcome {
   return { output: null, error, status: 'failed' };

@@ -4,7 +4,7 @@
  */
 
 import type { EndedTurn, TurnEvent } from '../conversation/event.ts';
-import type { Item } from '../conversation/item.ts';
+import type { Item, McpCallItem } from '../conversation/item.ts';
 import { startedCall } from '../conversation/traced-events.ts';
 import type { Turn } from '../conversation/turn.ts';
 import { type AppError, asAppError } from '../errors.ts';
@@ -17,11 +17,12 @@ import { windowLimits } from '../sessions/window-limits.ts';
 import type { BeginOutcome, PathTurn, Store } from '../stores/store.ts';
 import type { Toolboxes } from '../tools/toolbox.ts';
 import { createAnswer } from './answer.ts';
-import { commit } from './commit.ts';
+import { commit, note } from './commit.ts';
 import { decidedCalls } from './decided-calls.ts';
 import type { TurnLog } from './live-turn.ts';
 import { takeSteps } from './model-steps.ts';
 import { outcomeOf } from './outcome.ts';
+import { callsMadeBefore, stillToDo } from './retried-calls.ts';
 import type { CallEvent } from './run-calls.ts';
 import { chargeTokens, NO_CHARGE } from './token-charge.ts';
 import type { TurnRequest } from './turn-request.ts';
@@ -74,7 +75,8 @@ export async function runTurn(
     const window = cutWindow(path, { ...limits, needed: turnsNeeded(path, request.input) });
     seen = window.turns;
     if (missingResults(path, request.input) === 0) {
-      const decided = decidedCalls(path[0]?.output ?? [], request.input);
+      const made = callsMadeBefore(begun.retries);
+      const decided = stillToDo(decidedCalls(path[0]?.output ?? [], request.input), made);
       const toolbox = await rooms.toolboxes.open(session.tools, signal);
       const { options, stream } = request;
       const instructions = joined(session.instructions, toolbox.instructions);
@@ -85,8 +87,10 @@ export async function runTurn(
       const prompt = promptWith([]);
       charge = await chargeTokens(rooms.limiter, request, prompt, targets[0].model);
       const { conditions, toolStepsMax: stepsMax } = rooms;
-      const steps = { targets, toolbox, decided, prompt, promptWith, conditions, stepsMax };
-      await takeSteps(steps, answer, signal, (event) => {
+      const noteCalls = (calls: readonly McpCallItem[]) => note(rooms.store, begun, calls);
+      const model = { targets, prompt, promptWith, conditions };
+      const tools = { toolbox, made, decided, stepsMax, noteCalls };
+      await takeSteps({ ...model, ...tools }, answer, signal, (event) => {
         answer.add(event);
         log.note(event);
         const shown = shownAs(event);

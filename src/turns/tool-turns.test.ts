@@ -196,8 +196,11 @@ describe('a model that calls tools of the server', () => {
     const failed = await session.run(session.turnsWith(goesOn, { toolboxes, toolStepsMax: 1 }), 'Go');
     assert.deepEqual([failed.turn.status, failed.turn.error?.code], ['failed', 'tool_steps_exceeded']);
     assert.deepEqual(
-      ownCalls(failed.turn).map(({ status }) => status),
-      ['completed', 'incomplete'],
+      ownCalls(failed.turn).map(({ status, error }) => [status, error]),
+      [
+        ['completed', null],
+        ['failed', 'The turn was ended before the call was made.'],
+      ],
     );
   });
 

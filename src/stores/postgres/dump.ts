@@ -18,7 +18,7 @@ interface TurnRow {
   parent_id: string | null;
   created_at: number;
   input: string;
-  /** Null while the turn is in progress, as are those below. */
+  /** Null while the turn is in progress, as are those below but for calls that it has noted. */
   status: TurnStatus | null;
   completed_at: number | null;
   output: string | null;
@@ -72,8 +72,9 @@ export function createPostgresDump(
   const turnsAfter: Statement<TurnRow> = {
     name: 'dump_turns',
     text: `SELECT t.number, t.id, p.id AS parent_id, t.created_at, t.items AS input,
-        o.status, o.completed_at, o.items AS output, o.record
+        o.status, o.completed_at, coalesce(o.items, r.calls) AS output, o.record
       FROM ${schema}.sessions s JOIN ${schema}.turns t ON t.session = s.sequence
+        LEFT JOIN ${schema}.running_turns r ON r.session = t.session AND r.number = t.number
         LEFT JOIN ${schema}.turns p ON p.session = t.session AND p.number = t.parent
         LEFT JOIN ${schema}.outcomes o ON o.session = t.session AND o.number = t.number
       WHERE s.id = $1 AND s.owner <> '' AND t.number > $2 ORDER BY t.number LIMIT $3`,

@@ -111,7 +111,8 @@ const FIRST = (schema: string) => `
     session bigint PRIMARY KEY,
     number integer NOT NULL,
     lease_ends_at timestamptz NOT NULL,
-    is_cancelled boolean NOT NULL DEFAULT false
+    is_cancelled boolean NOT NULL DEFAULT false,
+    calls text
   ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
 
   CREATE TABLE ${schema}.waiting_turns (

@@ -27,6 +27,7 @@ const beginTurn = (schema: string) => `
   DECLARE
     v_session ${schema}.sessions%ROWTYPE;
     v_key record;
+    v_retries text;
     v_parent record;
     v_number integer;
     v_place bigint;
@@ -51,6 +52,8 @@ const beginTurn = (schema: string) => `
         kind := 'replay';
         turn := ${schema}.turn_document_1(v_session.sequence, v_key.number);
         RETURN;
+      ELSIF FOUND THEN
+        v_retries := ${schema}.turn_document_1(v_session.sequence, v_key.number);
       END IF;
     END IF;
 
@@ -114,6 +117,7 @@ const beginTurn = (schema: string) => `
     END IF;
 
     kind := 'begun';
+    turn := v_retries;
     parent_id := v_parent.id;
     path := ${schema}.path_end_1(v_session.sequence, v_parent.number, v_parent.places,
       coalesce(p_wanted, v_session.memory_limit, p_default_wanted) - p_taken);
@@ -124,6 +128,21 @@ const beginTurn = (schema: string) => `
     served_by := v_session.served_by;
     created_at := v_session.created_at;
     updated_at := v_session.updated_at;
+  END
+  $function$;
+`;
+
+/** As `Store.noteCalls` says. */
+const noteCalls = (schema: string) => `
+  CREATE FUNCTION ${schema}.note_calls_1(p_session text, p_turn text, p_fence bigint, p_calls text)
+  RETURNS boolean LANGUAGE plpgsql ${BY_INDEX} AS $function$
+  DECLARE
+    v_session bigint;
+  BEGIN
+    SELECT s.sequence INTO v_session FROM ${schema}.sessions s WHERE s.id = p_session FOR NO KEY UPDATE;
+    UPDATE ${schema}.running_turns r SET calls = p_calls WHERE r.session = v_session AND r.number = p_fence
+      AND EXISTS (SELECT FROM ${schema}.turns t WHERE t.session = r.session AND t.number = r.number AND t.id = p_turn);
+    RETURN FOUND;
   END
   $function$;
 `;
@@ -158,4 +177,4 @@ const commitTurn = (schema: string) => `
   $function$;
 `;
 
-export const turnFunctions: readonly ((schema: string) => string)[] = [beginTurn, commitTurn];
+export const turnFunctions: readonly ((schema: string) => string)[] = [beginTurn, noteCalls, commitTurn];

@@ -1,6 +1,6 @@
 /** The calls on turns and paths: what goes to the functions of the database, and what comes back. */
 
-import { countPlaces, type Item, takesPlace } from '../../conversation/item.ts';
+import { countPlaces, type Item, type McpCallItem, takesPlace } from '../../conversation/item.ts';
 import type { Page, PageRequest } from '../../conversation/page.ts';
 import { joinsConversation, servedBy, type Turn, type TurnError } from '../../conversation/turn.ts';
 import { AppError } from '../../errors.ts';
@@ -12,6 +12,7 @@ import type {
   Renewed,
   SessionPath,
   TurnBegin,
+  TurnClaim,
   TurnCommit,
   TurnRenewal,
 } from '../store.ts';
@@ -21,7 +22,14 @@ import { type SessionRow, servedByJson, toSession, toTurn, toTurns } from './row
 import { keyValues } from './sessions.ts';
 
 type BeginRow =
-  | (SessionRow & { kind: 'begun'; parent_id: string | null; fence: number; path: string })
+  | (SessionRow & {
+      kind: 'begun';
+      parent_id: string | null;
+      fence: number;
+      path: string;
+      /** The failed turn that it retries, as JSON. */
+      turn: string | null;
+    })
   /** The whole turn, as JSON. */
   | { kind: 'replay'; turn: string }
   /** The id of the running turn. */
@@ -40,6 +48,10 @@ export function createPostgresTurns({ run, one }: Connections, schema: string) {
   const commitOne: Statement<{ held: boolean }> = {
     name: 'commit_turn_1',
     text: `SELECT ${schema}.commit_turn_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) AS held`,
+  };
+  const noteOne: Statement<{ held: boolean }> = {
+    name: 'note_calls_1',
+    text: `SELECT ${schema}.note_calls_1($1, $2, $3, $4) AS held`,
   };
   // Rows are locked in one order, by however many servers, and never together with a session's row.
   const renew: Statement<{ turn: string; fence: number | null; is_cancelled: boolean }> = {
@@ -95,13 +107,13 @@ export function createPostgresTurns({ run, one }: Connections, schema: string) {
   const failOver: Statement<{ failed: number }> = {
     name: 'fail_interrupted',
     text: `WITH over AS (
-        SELECT r.session, r.number FROM ${schema}.running_turns r JOIN ${schema}.sessions s ON s.sequence = r.session
+        SELECT r.session, r.number, r.calls FROM ${schema}.running_turns r JOIN ${schema}.sessions s ON s.sequence = r.session
         WHERE r.lease_ends_at <= clock_timestamp() FOR UPDATE OF s, r SKIP LOCKED
       ), freed AS (
         DELETE FROM ${schema}.running_turns r USING over WHERE r.session = over.session
       ), failed AS (
         INSERT INTO ${schema}.outcomes (session, number, status, joined, places, completed_at, items, record)
-        SELECT over.session, over.number, 'failed', false, 0, $1, '[]', $2 FROM over RETURNING session
+        SELECT over.session, over.number, 'failed', false, 0, $1, coalesce(over.calls, '[]'), $2 FROM over RETURNING session
       ), lapsed AS (
         SELECT w.session, w.id FROM ${schema}.waiting_turns w
         WHERE w.ends_at <= clock_timestamp() FOR UPDATE SKIP LOCKED
@@ -114,6 +126,7 @@ export function createPostgresTurns({ run, one }: Connections, schema: string) {
   return {
     begin,
     commit,
+    noteCalls,
     renewTurns,
     cancelTurn,
     leaveLine,
@@ -147,8 +160,10 @@ export function createPostgresTurns({ run, one }: Connections, schema: string) {
     );
     switch (row.kind) {
       case 'begun': {
-        const { kind, parent_id: parentId, fence, path } = row;
-        return { kind, session: toSession(row), path: JSON.parse(path) as PathTurn[], parentId, fence };
+        const { kind, parent_id: parentId, fence, turn } = row;
+        const path = JSON.parse(row.path) as PathTurn[];
+        const retries = turn === null ? null : toTurn(sessionId, turn);
+        return { kind, session: toSession(row), path, parentId, fence, retries };
       }
       case 'replay':
         return { kind: 'replay', turn: toTurn(sessionId, row.turn) };
@@ -180,6 +195,13 @@ export function createPostgresTurns({ run, one }: Connections, schema: string) {
       servedByJson(servedBy(outcome)),
     );
     return row.held;
+  }
+
+  async function noteCalls(
+    { sessionId, turnId, fence }: TurnClaim,
+    calls: readonly McpCallItem[],
+  ): Promise<boolean> {
+    return (await one(noteOne, sessionId, turnId, fence, JSON.stringify(calls))).held;
   }
 
   async function renewTurns({ running, waiting, leaseMilliseconds }: TurnRenewal): Promise<Renewed> {

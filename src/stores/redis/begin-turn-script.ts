@@ -26,7 +26,8 @@ if ttl ~= '' and tonumber(updatedAt) + tonumber(ttl) <= tonumber(createdAt) then
   return {'missing', 'session'}
 end
 
--- a key that has been used
+-- a key that has been used; a turn of it that has failed is done again
+local retries = false
 if keyEnd ~= '' then
   local known = redis.call('HGET', keys, key)
   if known then
@@ -35,6 +36,7 @@ if keyEnd ~= '' then
       if knownFingerprint ~= fingerprint then return {'key_reused'} end
       local turn = redis.call('HMGET', turns, number, number .. 'e', number .. 'i', number .. 'o', number .. 'r')
       if not turn[2] or string.match(turn[2], '^%S+') ~= 'failed' then return {'replay', turn} end
+      retries = turn
     end
   end
 end
@@ -117,5 +119,6 @@ if keyEnd ~= '' then
   redis.call('HSET', keys, key, keyEnd .. ' ' .. own .. ' ' .. fingerprint)
   redis.call('ZADD', turnKeyEnds, keyEnd, sessionId .. ' ' .. key)
 end
-return {'begun', own, parentId, values, reachBack(number, limit, reachPlaces, defaultPlaces, taken)}
+local path = reachBack(number, limit, reachPlaces, defaultPlaces, taken)
+return {'begun', own, parentId, values, path, retries}
 `);

@@ -104,7 +104,8 @@ export function toTurn(sessionId: string, values: TurnValues): Turn {
     status: end?.status ?? 'in_progress',
     ...parseRecord(record),
     input: parseItems(input),
-    output: parseItems(output),
+    // What a turn that runs has noted is not its output yet.
+    output: end === null ? [] : parseItems(output),
     createdAt,
     completedAt: end?.completedAt ?? null,
   };
@@ -115,8 +116,8 @@ export function toStoredTurn(sessionId: string, values: TurnValues): StoredTurn 
   const [place, endText, input, output, record] = values;
   const { id, parentId, createdAt } = parsePlace(place);
   const end = endText === null ? null : parseEnd(endText);
-  // A turn that nobody finished has an end, and no output.
-  const outputText = end === null ? null : (output ?? '[]');
+  // A turn that nobody finished has an end, and perhaps no output.
+  const outputText = end === null ? output : (output ?? '[]');
   const [status, completedAt] = [end?.status ?? 'in_progress', end?.completedAt ?? null];
   return {
     id,

@@ -46,6 +46,16 @@ release(session, sessionId, updatedAt, values[4])
 return 1
 `);
 
+/** The script of `Store.noteCalls`: where the output will be; 0 if the turn does not hold the session under this fence. */
+export const NOTE_CALLS = script(`
+local session, turns = unpack(KEYS)
+local turnId, fence, calls = unpack(ARGV)
+local values = redis.call('HMGET', session, 'running', 'fence')
+if values[1] ~= turnId or values[2] ~= fence then return 0 end
+redis.call('HSET', turns, fence .. 'o', calls)
+return 1
+`);
+
 /**
  * Fails the turns of a bucket whose lease is over, a limited number; returns how many there were. The keys of the
  * sessions are made from the bucket's name, in whose slot they lie.

@@ -1,6 +1,6 @@
 /** Turns on Redis: each method is one script, and so one round trip, in the slot of its session. */
 
-import { countPlaces, type Item, takesPlace } from '../../conversation/item.ts';
+import { countPlaces, type Item, type McpCallItem, takesPlace } from '../../conversation/item.ts';
 import type { Page, PageRequest } from '../../conversation/page.ts';
 import { joinsConversation, servedBy, type Turn, type TurnError } from '../../conversation/turn.ts';
 import { AppError } from '../../errors.ts';
@@ -10,7 +10,15 @@ import { interruptedRecordJson, recordJson } from '../stored-json.ts';
 import { BEGIN_TURN } from './begin-turn-script.ts';
 import { type Bucket, type Keyspace, sessionKeys } from './keyspace.ts';
 import { type SessionValues, type TurnValues, toPath, toSession, toTurn } from './records.ts';
-import { CANCEL_TURN, COMMIT_TURN, FAIL_TURNS, GET_TURN, LIST_TURNS, RENEW } from './turn-scripts.ts';
+import {
+  CANCEL_TURN,
+  COMMIT_TURN,
+  FAIL_TURNS,
+  GET_TURN,
+  LIST_TURNS,
+  NOTE_CALLS,
+  RENEW,
+} from './turn-scripts.ts';
 
 /** Turns that one script fails at most: what a server leaves behind, and still a short step. */
 const FAILED_AT_ONCE = 50;
@@ -21,10 +29,17 @@ type BeginReply =
   | ['unusable_parent']
   | ['replay', TurnValues]
   | ['busy', string?]
-  | ['begun', fence: number, parentId: string, session: SessionValues, path: (string | null)[]];
+  | [
+      'begun',
+      fence: number,
+      parentId: string,
+      session: SessionValues,
+      path: (string | null)[],
+      retries: TurnValues | null,
+    ];
 
 export function createRedisTurns(connection: RedisConnection, keyspace: Keyspace) {
-  return { begin, commit, renew, cancel, leaveLine, get, list, failInterrupted };
+  return { begin, commit, noteCalls, renew, cancel, leaveLine, get, list, failInterrupted };
 
   async function begin(request: TurnBegin): Promise<BeginOutcome> {
     const { owner, sessionId, turnId, parentTurnId, input, createdAt, reach, key } = request;
@@ -81,6 +96,15 @@ export function createRedisTurns(connection: RedisConnection, keyspace: Keyspace
       ],
     );
     return held === 1;
+  }
+
+  async function noteCalls(
+    { sessionId, turnId, fence }: TurnClaim,
+    calls: readonly McpCallItem[],
+  ): Promise<boolean> {
+    const { session, turns } = sessionKeys(keyspace.bucketOf(sessionId), sessionId);
+    const parameters = [turnId, fence, JSON.stringify(calls)];
+    return (await connection.run<0 | 1>(NOTE_CALLS, [session, turns], parameters)) === 1;
   }
 
   async function renew({ running, waiting, leaseMilliseconds }: TurnRenewal): Promise<Renewed> {
@@ -164,13 +188,14 @@ type Asked = Omit<TurnClaim, 'fence'> & { fence: number | null };
 function toOutcome(sessionId: string, reply: BeginReply): BeginOutcome {
   const [kind] = reply;
   if (kind === 'begun') {
-    const [, fence, parentId, values, path] = reply;
+    const [, fence, parentId, values, path, retries] = reply;
     return {
       kind,
       session: toSession(sessionId, values),
       path: toPath(path),
       parentId: parentId === '-' ? null : parentId,
       fence,
+      retries: retries && toTurn(sessionId, retries),
     };
   }
   if (kind === 'replay') return { kind, turn: toTurn(sessionId, reply[1]) };

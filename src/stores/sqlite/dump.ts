@@ -39,6 +39,9 @@ export function createSqliteDump(
   const itemsOfTurn = database.prepare<ItemRow>(
     'SELECT output, json FROM items WHERE turn = ? ORDER BY sequence',
   );
+  const callsOfRunning = database.prepare<[calls: string | null]>(
+    'SELECT r.calls FROM turns t CROSS JOIN running_turns r ON r.session = t.session WHERE t.sequence = ? AND r.turn = t.sequence',
+  );
   const turnKeysAfter = database.prepare<TurnKeyRow>(
     `SELECT k.key, k.fingerprint, t.id, k.expires_at
      FROM sessions s CROSS JOIN turn_keys k ON k.session = s.sequence CROSS JOIN turns t ON t.sequence = k.turn
@@ -74,11 +77,12 @@ export function createSqliteDump(
     for (let after = 0; ; ) {
       const found = await read(() => {
         const row = turnAfter.get(sessionId, after);
-        return row && { row, items: itemsOfTurn.all(row[0]) };
+        return row && { row, items: itemsOfTurn.all(row[0]), calls: callsOfRunning.get(row[0])?.[0] ?? null };
       });
       if (found === undefined) return;
       const [sequence, id, parentId, status, createdAt, completedAt, record] = found.row;
-      const [input, output] = [arrayText(found.items, 0), arrayText(found.items, 1)];
+      const input = arrayText(found.items, 0);
+      const output = completedAt === null ? found.calls : arrayText(found.items, 1);
       yield { id, sessionId, parentId, status, createdAt, completedAt, input, output, record };
       after = sequence;
     }

@@ -199,7 +199,10 @@ const SIXTH = `
   ) STRICT, WITHOUT ROWID;
 `;
 
-const migrations: readonly string[] = [FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH];
+/** Calls that a turn is about to make, and has made, as JSON: what there is of it if the server dies. */
+const SEVENTH = 'ALTER TABLE running_turns ADD COLUMN calls TEXT';
+
+const migrations: readonly string[] = [FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH, SEVENTH];
 
 /** The version that this program writes. */
 export const SCHEMA_VERSION = migrations.length;

@@ -1,6 +1,6 @@
 /** The statements on turns and their items. Each function is one step inside a transaction, begun by the caller. */
 
-import { countPlaces, type Item, takesPlace } from '../../conversation/item.ts';
+import { countPlaces, type Item, type McpCallItem, takesPlace } from '../../conversation/item.ts';
 import type { Page, PageRequest } from '../../conversation/page.ts';
 import {
   joinsConversation,
@@ -98,9 +98,10 @@ export function createSqliteTurns(database: Database) {
   );
   const removeRunning = database.prepare('DELETE FROM running_turns WHERE session = ?');
   const deleteTurn = database.prepare('DELETE FROM turns WHERE sequence = ?');
-  const allRunning = database.prepare<[session: number, turn: number]>(
-    'SELECT session, turn FROM running_turns',
+  const allRunning = database.prepare<[session: number, turn: number, calls: string | null]>(
+    'SELECT session, turn, calls FROM running_turns',
   );
+  const setCalls = database.prepare('UPDATE running_turns SET calls = ? WHERE session = ?');
   const heldTurn = database.prepare<[session: number, turn: number]>(
     `SELECT r.session, r.turn
      FROM sessions s CROSS JOIN running_turns r ON r.session = s.sequence CROSS JOIN turns t ON t.sequence = r.turn
@@ -114,6 +115,7 @@ export function createSqliteTurns(database: Database) {
     begin,
     withdraw,
     held,
+    noteCalls,
     finish,
     append,
     restore,
@@ -163,6 +165,14 @@ export function createSqliteTurns(database: Database) {
   function held({ sessionId, turnId, fence }: TurnClaim): { session: number; turn: number } | undefined {
     const row = heldTurn.get(sessionId, turnId, fence);
     return row && { session: row[0], turn: row[1] };
+  }
+
+  /** Records the calls of a running turn; false, and no effect, if it does not run any more. */
+  function noteCalls(claim: TurnClaim, calls: readonly McpCallItem[]): boolean {
+    const row = held(claim);
+    if (row === undefined) return false;
+    setCalls.run(JSON.stringify(calls), row.session);
+    return true;
   }
 
   /** Records the outcome and frees the session; returns whether the turn joined. Moving the head is the caller's. */
@@ -220,8 +230,9 @@ export function createSqliteTurns(database: Database) {
 
   function failRunning(error: TurnError, completedAt: number): number {
     const running = allRunning.all();
-    for (const [session, turn] of running) {
+    for (const [session, turn, calls] of running) {
       finishTurn.run('failed', 0, 0, completedAt, interruptedRecordJson(error), turn);
+      if (calls !== null) insertItems(turn, JSON.parse(calls) as McpCallItem[], 1);
       removeRunning.run(session);
     }
     return running.length;
