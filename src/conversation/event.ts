@@ -3,14 +3,17 @@
  * the number is the SSE `id` of the native stream, and a follower asks for what comes after a number.
  */
 
-import type { ApprovalRequestItem, McpCallItem } from './item.ts';
+import type { ApprovalRequestItem, FunctionCallItem, McpCallItem } from './item.ts';
 import type { ToolProgress } from './trace.ts';
 import type { Turn } from './turn.ts';
 
 export type TurnEvent =
   | { type: 'turn.started'; turn: Turn }
-  | { type: 'message.delta'; text: string }
+  /** @property isRefusal left out for what is none */
+  | { type: 'message.delta'; text: string; isRefusal?: true }
   | { type: 'reasoning.delta'; text: string }
+  /** The caller is to run a tool of its own. */
+  | { type: 'tool.requested'; call: RequestedCall }
   /** A tool of the server's is called. */
   | { type: 'tool.started'; call: StartedCall }
   | { type: 'tool.progress'; callId: string; progress: ToolProgress }
@@ -23,6 +26,9 @@ export type TurnEvent =
   | { type: 'turn.completed'; ended: EndedTurn }
   /** The last event of every other turn. */
   | { type: 'turn.failed'; ended: EndedTurn };
+
+/** What is known of a call before it is sure that the model has got to its end. */
+export type RequestedCall = Pick<FunctionCallItem, 'id' | 'call_id' | 'name' | 'arguments'>;
 
 export type StartedCall = Pick<McpCallItem, 'id' | 'call_id' | 'server_label' | 'name' | 'arguments'>;
 

@@ -45,9 +45,20 @@ export function firstIdAt(at: number): string {
   return `${time.slice(0, 8)}-${time.slice(8)}-7000-8000-000000000000`;
 }
 
-/** An item's id: the prefix that the OpenAI wire uses for its kind, and a UUID without dashes. */
-export function newItemId(prefix: 'msg' | 'rs' | 'fc' | 'fco' | 'call' | 'mcp' | 'mcpr' | 'mcpa'): string {
+/** The prefix that the OpenAI wire uses for an item's kind. */
+type ItemPrefix = 'msg' | 'rs' | 'fc' | 'fco' | 'call' | 'mcp' | 'mcpr' | 'mcpa';
+
+/** An item's id: its prefix, and a UUID without dashes. */
+export function newItemId(prefix: ItemPrefix): string {
   return `${prefix}_${newId().replaceAll('-', '')}`;
+}
+
+/**
+ * The id of an item that a model makes in a turn: whoever follows the turn knows it as soon as the item begins.
+ * @param index counted from 0 over all items of the turn's output
+ */
+export function outputItemId(prefix: ItemPrefix, turnId: string, index: number): string {
+  return `${prefix}_${turnId.replaceAll('-', '')}${hex(index, 4)}`;
 }
 
 function hex(value: number, digits: number): string {

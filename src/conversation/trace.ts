@@ -4,14 +4,27 @@
  * running turn is gone (`traced-events.ts`).
  */
 
+import type { ApprovalRequestItem, FunctionCallItem } from './item.ts';
+
 export type TraceStep =
   /** A run of pieces of one kind. `lengths` in UTF-16 units. */
-  | { kind: 'message' | 'reasoning'; lengths: readonly number[] }
-  /** The pieces since the step before were to be discarded; their text is kept here, as no output has it. */
-  | { kind: 'restart'; reason: string; message: string; reasoning: string }
-  /** A tool of the server's was called, was done, or is to be approved; the rest is in the output, under its id. */
-  | { kind: 'tool-started' | 'tool-completed' | 'approval-asked'; itemId: string }
+  | { kind: TextKind; lengths: readonly number[] }
+  /** What was said since the step before was to be discarded; it is kept here, as no output has it. */
+  | ({ kind: 'restart'; reason: string } & Discarded)
+  /**
+   * A tool of the server's was called, was done, or is to be approved, or one of the caller's was asked for; the rest is in
+   * the output, under its id.
+   */
+  | { kind: 'tool-started' | 'tool-completed' | 'approval-asked' | 'tool-requested'; itemId: string }
   | { kind: 'tool-progress'; itemId: string; progress: ToolProgress };
+
+/** What a model says: to the caller, why it will not, and to itself. */
+export type TextKind = 'message' | 'refusal' | 'reasoning';
+
+/** The texts, each of one kind joined, and the calls that were to be made or approved by others. */
+export interface Discarded extends Partial<Record<TextKind, string>> {
+  calls?: (FunctionCallItem | ApprovalRequestItem)[];
+}
 
 /** How far a call is, in the tool's own words: numbers of no unit, and not even sure to grow. */
 export interface ToolProgress {

@@ -5,7 +5,7 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { AppError } from '../errors.ts';
 import type { RouteEvent } from '../routing/route.ts';
-import { createAnswer } from '../turns/answer.ts';
+import { type Answer, createAnswer } from '../turns/answer.ts';
 import { outcomeOf } from '../turns/outcome.ts';
 import type { EndedTurn, TurnEvent } from './event.ts';
 import { tracedEvents } from './traced-events.ts';
@@ -43,14 +43,17 @@ describe('the events of a turn that is over', () => {
   it('are those that its followers saw, under the same numbers, whatever happened in it', () => {
     fc.assert(
       fc.property(fc.array(piece, { maxLength: 40 }), end, (pieces, end) => {
-        const answer = createAnswer();
+        const answer = createAnswer('01a2151a-bd0b-7003-8551-bf7aa071b156');
         answer.add({ type: 'attempt-started', provider: 'p', model: 'm', source: 'default' });
-        for (const event of pieces) answer.add(event);
+        const shown = pieces.flatMap((event) => {
+          answer.add(event);
+          return shownAs(event, answer);
+        });
         const failure = end instanceof AppError ? end : null;
         if (!(end instanceof AppError)) answer.add({ type: 'finish', reason: end, usage: null, model: 'm' });
         const ended = stored({ turn: { ...begun, ...outcomeOf(answer, [], failure) }, seen: [] });
         const events = tracedEvents(ended);
-        assert.deepEqual(events.slice(1, -1), pieces.flatMap(shownAs));
+        assert.deepEqual(events.slice(1, -1), shown);
         assert.deepEqual(events[0], { type: 'turn.started', turn: ended.turn });
         const type = ended.turn.error === null ? 'turn.completed' : 'turn.failed';
         assert.deepEqual(events.at(-1), { type, ended });
@@ -66,7 +69,7 @@ describe('the events of a turn that is over', () => {
   });
 
   it('keep what was said before a restart, which the answer does not have', () => {
-    const answer = createAnswer();
+    const answer = createAnswer('01a2151a-bd0b-7003-8551-bf7aa071b156');
     const script: RouteEvent[] = [
       { type: 'reasoning-delta', text: 'hm' },
       { type: 'text-delta', text: 'wro' },
@@ -85,7 +88,10 @@ describe('the events of a turn that is over', () => {
     ]);
     assert.equal(outcome.output.length, 1);
     const events = tracedEvents({ turn: { ...begun, ...outcome }, seen: [] });
-    assert.deepEqual(events.slice(1, -1), script.flatMap(shownAs));
+    assert.deepEqual(
+      events.slice(1, -1),
+      script.flatMap((event) => shownAs(event, answer)),
+    );
   });
 });
 
@@ -110,10 +116,13 @@ const begun: Turn = {
 };
 
 /** What a follower of the running turn sees of an event. */
-function shownAs(event: RouteEvent): TurnEvent[] {
+function shownAs(event: RouteEvent, answer: Answer): TurnEvent[] {
   switch (event.type) {
-    case 'text-delta':
     case 'refusal-delta':
+      return [{ type: 'message.delta', text: event.text, isRefusal: true }];
+    case 'tool-call':
+      return [{ type: 'tool.requested', call: answer.lastRequested()! }];
+    case 'text-delta':
       return [{ type: 'message.delta', text: event.text }];
     case 'reasoning-delta':
       return [{ type: 'reasoning.delta', text: event.text }];

@@ -27,6 +27,10 @@ function dataOf(event: TurnEvent, requestId: string): unknown {
     case 'message.delta':
     case 'reasoning.delta':
       return { text: event.text };
+    case 'tool.requested': {
+      const { call_id, name, arguments: given } = event.call;
+      return { call_id, name, arguments: given };
+    }
     case 'tool.started': {
       const { call_id, server_label: server, name, arguments: given } = event.call;
       return { call_id, server, name, arguments: given };

@@ -1,8 +1,16 @@
 /** What the model has made so far in a turn: the events of a route, joined to items, and how they came. */
 
-import { newItemId } from '../conversation/id.ts';
-import type { ApprovalRequestItem, Item, ItemStatus, McpCallItem } from '../conversation/item.ts';
-import type { Trace } from '../conversation/trace.ts';
+import type { RequestedCall } from '../conversation/event.ts';
+import { outputItemId } from '../conversation/id.ts';
+import type {
+  ApprovalRequestItem,
+  FunctionCallItem,
+  Item,
+  ItemStatus,
+  McpCallItem,
+} from '../conversation/item.ts';
+import type { Discarded, TextKind, Trace } from '../conversation/trace.ts';
+import { requestedCall } from '../conversation/traced-events.ts';
 import type { Attempt, FinishReason, ProviderSource } from '../conversation/turn.ts';
 import { sumOfUsage, type Usage } from '../conversation/usage.ts';
 import type { RouteEvent } from '../routing/route.ts';
@@ -11,6 +19,8 @@ import { createTraceRecord } from './trace-record.ts';
 
 export interface Answer {
   add(event: RouteEvent | CallEvent): void;
+  /** The last call of the caller's tools. */
+  lastRequested(): RequestedCall | undefined;
   /** The model goes on, with the results of its calls: what it made so far stays, whatever becomes of the rest. */
   nextStep(): void;
   /**
@@ -33,14 +43,17 @@ export interface Answer {
 }
 
 type Piece =
-  | { kind: 'text' | 'refusal' | 'reasoning'; text: string }
-  | { kind: 'call'; callId: string; name: string; arguments: string }
+  | { kind: TextKind; id: string; text: string }
+  | { kind: 'call'; item: FunctionCallItem }
   /** A call that the server runs. */
   | { kind: 'own-call'; item: McpCallItem }
   | { kind: 'approval'; item: ApprovalRequestItem };
 
-export function createAnswer(): Answer {
+/** @param turnId of which the ids of items are made */
+export function createAnswer(turnId: string): Answer {
   const pieces: Piece[] = [];
+  /** Items that the model has begun, those that it had to begin anew included. */
+  let begun = 0;
   /** Where the pieces of the model's present step begin. */
   let stepStart = 0;
   const attempts: Attempt[] = [];
@@ -50,6 +63,10 @@ export function createAnswer(): Answer {
   let usedBefore: Usage | null = null;
   return {
     add,
+    lastRequested() {
+      const last = pieces.findLast((piece) => piece.kind === 'call');
+      return last && requestedCall(last.item);
+    },
     nextStep,
     items,
     hasText,
@@ -64,23 +81,19 @@ export function createAnswer(): Answer {
   function add(event: RouteEvent | CallEvent): void {
     switch (event.type) {
       case 'text-delta':
-        trace.add('message', event.text.length);
-        return addText('text', event.text);
+        return addText('message', event.text);
       case 'refusal-delta':
-        trace.add('message', event.text.length);
         return addText('refusal', event.text);
       case 'reasoning-delta':
-        trace.add('reasoning', event.text.length);
         return addText('reasoning', event.text);
       case 'tool-call':
-        pieces.push({ kind: 'call', callId: event.callId, name: event.name, arguments: event.arguments });
-        return;
+        return addCall(event);
       case 'finish':
         finish = { reason: event.reason, usage: sumOfUsage(usedBefore, event.usage) };
         if (target !== null) target.model = event.model;
         return;
       case 'restart':
-        trace.restart(event.reason, said('message'), said('reasoning'));
+        trace.restart(event.reason, discarded());
         pieces.length = stepStart;
         return;
       case 'attempt-started':
@@ -118,42 +131,59 @@ export function createAnswer(): Answer {
   }
 
   function hasText(): boolean {
-    return pieces.some(({ kind }) => kind === 'text' || kind === 'refusal' || kind === 'call');
+    return pieces.some(({ kind }) => kind === 'message' || kind === 'refusal' || kind === 'call');
   }
 
-  function addText(kind: 'text' | 'refusal' | 'reasoning', text: string): void {
+  function addText(kind: TextKind, text: string): void {
+    trace.add(kind, text.length);
     const last = pieces.length > stepStart ? pieces.at(-1) : undefined;
     if (last?.kind === kind) last.text += text;
-    else pieces.push({ kind, text });
+    else pieces.push({ kind, id: newItemId(kind === 'reasoning' ? 'rs' : 'msg'), text });
   }
 
-  function said(what: 'message' | 'reasoning'): string {
-    let text = '';
+  function addCall({ callId, name, arguments: args }: Extract<RouteEvent, { type: 'tool-call' }>): void {
+    const id = newItemId('fc');
+    const call = { type: 'function_call', id, call_id: callId, name, arguments: args } as const;
+    pieces.push({ kind: 'call', item: { ...call, status: 'completed' } });
+    trace.tool({ kind: 'tool-requested', itemId: id });
+  }
+
+  function newItemId(prefix: 'msg' | 'rs' | 'fc'): string {
+    begun += 1;
+    return outputItemId(prefix, turnId, begun);
+  }
+
+  /** What the model has said in this step. */
+  function discarded(): Discarded {
+    const said: Discarded = {};
     for (const piece of pieces.slice(stepStart)) {
-      if ('text' in piece && (piece.kind === 'reasoning') === (what === 'reasoning')) text += piece.text;
+      if ('text' in piece) said[piece.kind] = (said[piece.kind] ?? '') + piece.text;
+      else if (piece.kind !== 'own-call') said.calls = [...(said.calls ?? []), piece.item];
     }
-    return text;
+    return said;
   }
 
   function items(status: ItemStatus): Item[] {
     // A model may answer with nothing; that is an answer too, and the conversation keeps its alternation.
     const saysNothing = pieces.length === stepStart && finish !== null;
-    const made: readonly Piece[] = saysNothing ? [...pieces, { kind: 'text', text: '' }] : pieces;
+    const made: readonly Piece[] = saysNothing
+      ? [...pieces, { kind: 'message', id: outputItemId('msg', turnId, begun + 1), text: '' }]
+      : pieces;
     return made.map((piece, index) => toItem(piece, index === made.length - 1 ? status : 'completed'));
   }
 }
 
 function toItem(piece: Piece, status: ItemStatus): Item {
   switch (piece.kind) {
-    case 'text':
+    case 'message':
     case 'refusal':
       return {
         type: 'message',
-        id: newItemId('msg'),
+        id: piece.id,
         role: 'assistant',
         status,
         content: [
-          piece.kind === 'text'
+          piece.kind === 'message'
             ? { type: 'output_text', text: piece.text, annotations: [], logprobs: [] }
             : { type: 'refusal', refusal: piece.text },
         ],
@@ -161,7 +191,7 @@ function toItem(piece: Piece, status: ItemStatus): Item {
     case 'reasoning':
       return {
         type: 'reasoning',
-        id: newItemId('rs'),
+        id: piece.id,
         summary: [],
         content: [{ type: 'reasoning_text', text: piece.text }],
       };
@@ -169,13 +199,6 @@ function toItem(piece: Piece, status: ItemStatus): Item {
     case 'approval':
       return piece.item;
     case 'call':
-      return {
-        type: 'function_call',
-        id: newItemId('fc'),
-        call_id: piece.callId,
-        name: piece.name,
-        arguments: piece.arguments,
-        status,
-      };
+      return { ...piece.item, status };
   }
 }

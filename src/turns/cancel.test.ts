@@ -80,7 +80,7 @@ describe('a turn that is cancelled', () => {
     async function readUntil(turnId: string, text: string): Promise<void> {
       const found = await turns.find(OWNER, session.sessionId, turnId);
       let wake = () => {};
-      const follower = found.follow(1, () => wake());
+      const follower = found.follow(2, () => wake());
       let next = follower.next();
       for (; next === null; next = follower.next()) {
         await new Promise<void>((resolve) => {
@@ -88,7 +88,7 @@ describe('a turn that is cancelled', () => {
         });
       }
       follower.close();
-      assert.deepEqual(next, { number: 2, event: { type: 'message.delta', text } });
+      assert.deepEqual(next, { number: 3, event: { type: 'message.delta', text } });
     }
   });
 

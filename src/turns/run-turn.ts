@@ -5,7 +5,7 @@
 
 import type { EndedTurn, TurnEvent } from '../conversation/event.ts';
 import type { Item, McpCallItem } from '../conversation/item.ts';
-import { startedCall } from '../conversation/traced-events.ts';
+import { deltaOf, startedCall } from '../conversation/traced-events.ts';
 import type { Turn } from '../conversation/turn.ts';
 import { type AppError, asAppError } from '../errors.ts';
 import type { Limiter } from '../limits/limiter.ts';
@@ -16,7 +16,7 @@ import { cutWindow, windowItems } from '../sessions/window.ts';
 import { windowLimits } from '../sessions/window-limits.ts';
 import type { BeginOutcome, PathTurn, Store } from '../stores/store.ts';
 import type { Toolboxes } from '../tools/toolbox.ts';
-import { createAnswer } from './answer.ts';
+import { type Answer, createAnswer } from './answer.ts';
 import { commit, note } from './commit.ts';
 import { decidedCalls } from './decided-calls.ts';
 import type { TurnLog } from './live-turn.ts';
@@ -63,7 +63,7 @@ export async function runTurn(
   closed: AbortSignal,
 ): Promise<EndedTurn> {
   const { turn, request, log, session, path } = begun;
-  const answer = createAnswer();
+  const answer = createAnswer(turn.id);
   let seen: PathTurn[] = [];
   let charge = NO_CHARGE;
   let failure: AppError | null = null;
@@ -93,7 +93,7 @@ export async function runTurn(
       await takeSteps({ ...model, ...tools }, answer, signal, (event) => {
         answer.add(event);
         log.note(event);
-        const shown = shownAs(event);
+        const shown = shownAs(event, answer);
         if (shown !== null) log.append(shown);
       });
     }
@@ -119,13 +119,18 @@ function turnsNeeded(path: readonly PathTurn[], input: readonly Item[]): number 
 }
 
 /** What followers see of a route's event; null for what only the turn's record shows. */
-function shownAs(event: RouteEvent | CallEvent): TurnEvent | null {
+function shownAs(event: RouteEvent | CallEvent, answer: Answer): TurnEvent | null {
   switch (event.type) {
     case 'text-delta':
+      return deltaOf('message', event.text);
     case 'refusal-delta':
-      return { type: 'message.delta', text: event.text };
+      return deltaOf('refusal', event.text);
     case 'reasoning-delta':
-      return { type: 'reasoning.delta', text: event.text };
+      return deltaOf('reasoning', event.text);
+    case 'tool-call': {
+      const call = answer.lastRequested();
+      return call === undefined ? null : { type: 'tool.requested', call };
+    }
     case 'restart':
       return { type: 'message.restart', reason: event.reason };
     case 'call-started':
@@ -137,7 +142,6 @@ function shownAs(event: RouteEvent | CallEvent): TurnEvent | null {
     case 'approval-asked':
       return { type: 'tool.approval_requested', request: event.request };
     case 'call-asked':
-    case 'tool-call':
     case 'finish':
     case 'attempt-started':
     case 'attempt-ended':

@@ -1,12 +1,12 @@
 /** Writes down how an answer comes, piece by piece. */
 
-import type { Trace, TraceStep } from '../conversation/trace.ts';
+import type { Discarded, TextKind, Trace, TraceStep } from '../conversation/trace.ts';
 
 interface TraceRecord {
   /** The next piece. @param length in UTF-16 units */
-  add(kind: 'message' | 'reasoning', length: number): void;
-  /** The pieces since the step before, whose texts these are, are no part of the answer. */
-  restart(reason: string, message: string, reasoning: string): void;
+  add(kind: TextKind, length: number): void;
+  /** What was said since the step before is no part of the answer. */
+  restart(reason: string, said: Discarded): void;
   /** Something happened to a call. */
   tool(step: Extract<TraceStep, { itemId: string }>): void;
   steps(): Trace;
@@ -14,7 +14,7 @@ interface TraceRecord {
 
 export function createTraceRecord(): TraceRecord {
   const steps: TraceStep[] = [];
-  let kind: 'message' | 'reasoning' | null = null;
+  let kind: TextKind | null = null;
   let lengths: number[] = [];
   return {
     add(next, length) {
@@ -25,9 +25,9 @@ export function createTraceRecord(): TraceRecord {
       }
       lengths.push(length);
     },
-    restart(reason, message, reasoning) {
+    restart(reason, said) {
       kind = null;
-      steps.push({ kind: 'restart', reason, message, reasoning });
+      steps.push({ kind: 'restart', reason, ...said });
     },
     tool(step) {
       kind = null;
