@@ -2,6 +2,9 @@
 
 import type { ServedBy } from './turn.ts';
 
+/** The session's id of a turn that is in none. */
+export const NO_SESSION = '';
+
 /** `none`, or servers (`files`) and tools of servers (`files.read_*`), both as patterns. */
 export type ToolChoice = 'none' | readonly string[];
 

@@ -23,7 +23,7 @@ function pendingCalls(items: readonly Item[]): FunctionCallItem[] {
  * @param path newest first
  */
 export function turnsAnswered(path: readonly PathTurn[], input: readonly Item[]): number {
-  const answered = input.filter((item) => item.type === 'function_call_output').map((item) => item.call_id);
+  const answered = answeredBefore(input);
   if (answered.length === 0) return 0;
   const pending = new Set(pendingCalls(pathItems(path)).map((call) => call.call_id));
   const wrong = answered.find((callId) => !pending.delete(callId));
@@ -38,8 +38,15 @@ export function turnsAnswered(path: readonly PathTurn[], input: readonly Item[])
  * Input without results goes on in any case: the caller has given up the calls.
  */
 export function missingResults(path: readonly PathTurn[], input: readonly Item[]): number {
-  if (!input.some((item) => item.type === 'function_call_output')) return 0;
+  if (answeredBefore(input).length === 0) return 0;
   return pendingCalls([...pathItems(path), ...input]).length;
+}
+
+/** The calls that the input has results of and does not hold itself, by their ids. */
+function answeredBefore(input: readonly Item[]): string[] {
+  const called = new Set(input.flatMap((item) => (item.type === 'function_call' ? [item.call_id] : [])));
+  const answered = input.flatMap((item) => (item.type === 'function_call_output' ? [item.call_id] : []));
+  return answered.filter((callId) => !called.has(callId));
 }
 
 /** The items without results whose call comes not before them. */

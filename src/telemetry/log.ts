@@ -2,6 +2,7 @@
 
 import { type DestinationStream, type Logger, pino } from 'pino';
 import type { AuditEntry } from '../conversation/client.ts';
+import { NO_SESSION } from '../conversation/session.ts';
 import type { TargetState } from '../conversation/target-state.ts';
 import type { Attempt, Turn } from '../conversation/turn.ts';
 import type { OutageWatch } from './observe-outages.ts';
@@ -23,7 +24,7 @@ export function logTurn(log: Logger, turn: Turn, cause: unknown, requestId: stri
   const line = {
     request_id: requestId,
     turn_id: turn.id,
-    session_id: turn.sessionId,
+    session_id: turn.sessionId === NO_SESSION ? null : turn.sessionId,
     status: turn.status,
     provider: turn.provider,
     model: turn.model,

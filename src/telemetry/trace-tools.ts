@@ -13,7 +13,11 @@ export interface TracedTool {
 
 /** Whoever opens the tools of turns. */
 export interface TracedToolboxes {
-  open(choice: unknown, signal: AbortSignal): Promise<{ find(name: string): TracedTool | undefined }>;
+  open(
+    choice: unknown,
+    signal: AbortSignal,
+    requireApproval?: readonly string[],
+  ): Promise<{ find(name: string): TracedTool | undefined }>;
 }
 
 /** The same tools, each call of which is a span. What is said to them, and what they answer, is in none. */
@@ -23,8 +27,8 @@ export function traceTools<Toolboxes extends TracedToolboxes>(
 ): Toolboxes {
   return { ...toolboxes, open };
 
-  async function open(choice: unknown, signal: AbortSignal) {
-    const toolbox = await toolboxes.open(choice, signal);
+  async function open(choice: unknown, signal: AbortSignal, requireApproval?: readonly string[]) {
+    const toolbox = await toolboxes.open(choice, signal, requireApproval);
     return {
       ...toolbox,
       find(name: string) {

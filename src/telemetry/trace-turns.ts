@@ -2,6 +2,7 @@
 
 import { type Context, context, createContextKey, type Span, type Tracer } from '@opentelemetry/api';
 import type { EndedTurn } from '../conversation/event.ts';
+import { NO_SESSION } from '../conversation/session.ts';
 import type { Turn } from '../conversation/turn.ts';
 import { asAppError } from '../errors.ts';
 import { failSpan } from './failed-span.ts';
@@ -20,8 +21,13 @@ export function sessionIn(active: Context): string | null {
 /** What runs each turn in a span. Errors are passed on as they are. */
 export function traceTurns(tracer: Tracer): AroundTurn {
   return (turn, run) => {
-    const attributes = { 'parley.turn.id': turn.id, 'gen_ai.conversation.id': turn.sessionId };
-    const inSession = context.active().setValue(SESSION, turn.sessionId);
+    const { id, sessionId } = turn;
+    const isInSession = sessionId !== NO_SESSION;
+    const attributes = {
+      'parley.turn.id': id,
+      ...(isInSession ? { 'gen_ai.conversation.id': sessionId } : {}),
+    };
+    const inSession = context.active().setValue(SESSION, isInSession ? sessionId : null);
     return tracer.startActiveSpan('turn', { attributes }, inSession, async (span) => {
       try {
         const ended = await run();

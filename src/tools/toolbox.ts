@@ -41,8 +41,10 @@ export interface Toolboxes {
    * Opens what the choice has, as far as it is known or found out in a moment: a source that is away is left out.
    * Rejects with the signal's reason alone.
    * @param choice null = the configuration's
+   * @param requireApproval patterns, as in a choice, of tools whose calls have to be approved beside those that the operator
+   * wants approved
    */
-  open(choice: ToolChoice | null, signal: AbortSignal): Promise<Toolbox>;
+  open(choice: ToolChoice | null, signal: AbortSignal, requireApproval?: readonly string[]): Promise<Toolbox>;
   /** All that sessions may choose, and the sources whose tools are not known at the moment. Rejects as `open` does. */
   list(signal: AbortSignal): Promise<ListedTools>;
 }
@@ -80,7 +82,11 @@ export function createToolboxes(options: ToolboxesOptions): Toolboxes {
   const changed = new Set<string>();
   return { open, list: (signal) => offeredOf(sources.all, signal) };
 
-  async function open(choice: ToolChoice | null, signal: AbortSignal): Promise<Toolbox> {
+  async function open(
+    choice: ToolChoice | null,
+    signal: AbortSignal,
+    requireApproval: readonly string[] = [],
+  ): Promise<Toolbox> {
     const chosen = choice ?? defaultChoice;
     const asked = sources.all.filter(({ name }) => choosesServer(name, chosen));
     if (asked.length === 0) return EMPTY;
@@ -93,7 +99,7 @@ export function createToolboxes(options: ToolboxesOptions): Toolboxes {
       functions: [...byName].map(([name, { source, tool }]) => functionOf(name, source, tool)),
       find(functionName) {
         const found = byName.get(functionName);
-        return found && offeredTool(found.source, found.tool);
+        return found && offeredTool(found.source, found.tool, requireApproval);
       },
       instructions: instructionsOf(asked),
     };
@@ -127,11 +133,12 @@ export function createToolboxes(options: ToolboxesOptions): Toolboxes {
     return told.length === 0 ? null : told.join('\n\n');
   }
 
-  function offeredTool(source: ToolSource, { name }: Tool): OfferedTool {
+  function offeredTool(source: ToolSource, { name }: Tool, requested: readonly string[]): OfferedTool {
+    const wanted = policyOf(source.name).requireApproval.some((pattern) => matchesPattern(name, pattern));
     return {
       server: source.name,
       name,
-      needsApproval: policyOf(source.name).requireApproval.some((pattern) => matchesPattern(name, pattern)),
+      needsApproval: wanted || choosesTool(source.name, name, requested),
       call: async (args, options) => boundedResult(await source.call(name, args, options), resultMaxBytes),
     };
   }

@@ -14,6 +14,9 @@ import { asFailed } from './outcome.ts';
 /** How long a store that could not be written to is left alone. */
 const RETRY_MILLISECONDS = 1000;
 
+/** What a turn that has begun asks of the store. */
+export type TurnStore = Pick<Store, 'noteCalls' | 'commitTurn' | 'getSession'>;
+
 interface Held {
   turn: Turn;
   session: Session;
@@ -21,7 +24,7 @@ interface Held {
 }
 
 /** Stores the calls of a turn that runs. Throws `turn_superseded` if it does not hold its session any more. */
-export async function note(store: Store, held: Held, calls: readonly McpCallItem[]): Promise<void> {
+export async function note(store: TurnStore, held: Held, calls: readonly McpCallItem[]): Promise<void> {
   const stored = await store.noteCalls(claimOf(held), calls);
   if (!stored) throw new AppError('turn_superseded');
 }
@@ -33,7 +36,7 @@ export async function note(store: Store, held: Held, calls: readonly McpCallItem
  * @param closed ends the background work
  */
 export async function commit(
-  store: Store,
+  store: TurnStore,
   held: Held,
   outcome: TurnOutcome,
   closed: AbortSignal,

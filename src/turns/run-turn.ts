@@ -14,10 +14,10 @@ import type { TargetSelection } from '../routing/targets.ts';
 import { missingResults, turnsAnswered } from '../sessions/tool-calls.ts';
 import { cutWindow, windowItems } from '../sessions/window.ts';
 import { windowLimits } from '../sessions/window-limits.ts';
-import type { BeginOutcome, PathTurn, Store } from '../stores/store.ts';
+import type { BeginOutcome, PathTurn } from '../stores/store.ts';
 import type { Toolboxes } from '../tools/toolbox.ts';
 import { type Answer, createAnswer } from './answer.ts';
-import { commit, note } from './commit.ts';
+import { commit, note, type TurnStore } from './commit.ts';
 import { decidedCalls } from './decided-calls.ts';
 import type { TurnLog } from './live-turn.ts';
 import { takeSteps } from './model-steps.ts';
@@ -28,7 +28,7 @@ import { chargeTokens, NO_CHARGE } from './token-charge.ts';
 import type { TurnRequest } from './turn-request.ts';
 
 export interface TurnRooms {
-  store: Store;
+  store: TurnStore;
   targets: TargetSelection;
   conditions: RouteConditions;
   /** Of the tokens that clients may use. */
@@ -77,9 +77,13 @@ export async function runTurn(
     if (missingResults(path, request.input) === 0) {
       const made = callsMadeBefore(begun.retries);
       const decided = stillToDo(decidedCalls(path[0]?.output ?? [], request.input), made);
-      const toolbox = await rooms.toolboxes.open(session.tools, signal);
-      const { options, stream } = request;
-      const instructions = joined(session.instructions, toolbox.instructions);
+      const toolbox = await rooms.toolboxes.open(
+        request.tools?.choice ?? session.tools,
+        signal,
+        request.tools?.requireApproval,
+      );
+      const { options, stream, instructions: own = session.instructions } = request;
+      const instructions = joined(own, toolbox.instructions);
       const promptWith = (made: readonly Item[]) => {
         const items = windowItems(window, request.input, made);
         return { instructions, items, options, stream };

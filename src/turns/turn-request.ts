@@ -3,6 +3,7 @@
 import type { TurnAllowance } from '../conversation/client.ts';
 import type { Item } from '../conversation/item.ts';
 import type { RequestKey } from '../conversation/request-key.ts';
+import type { ToolChoice } from '../conversation/session.ts';
 import type { Choice } from '../routing/targets.ts';
 
 export interface TurnRequest extends Choice {
@@ -11,6 +12,10 @@ export interface TurnRequest extends Choice {
   allowance: TurnAllowance;
   sessionId: string;
   input: readonly Item[];
+  /** Left out, the session's. */
+  instructions?: string | null;
+  /** The tools of the server's that the model may use; left out, the session's. */
+  tools?: RequestedTools;
   /** Places in this turn's window; null leaves it to the session. */
   memoryLimit: number | null;
   /** Passed to the provider as they are. */
@@ -25,6 +30,15 @@ export interface TurnRequest extends Choice {
   /** Names in the log who asked. */
   requestId: string;
 }
+
+export interface RequestedTools {
+  choice: ToolChoice;
+  /** Patterns of those whose calls have to be approved, beside those that the operator wants approved. */
+  requireApproval: readonly string[];
+}
+
+/** A turn in no session (`unstored.ts`). */
+export type UnstoredRequest = Omit<TurnRequest, 'sessionId' | 'parentTurnId' | 'onBusy' | 'key'>;
 
 /** What to do where a turn of the session is running already. */
 export type OnBusy = 'queue' | 'reject' | 'interrupt';

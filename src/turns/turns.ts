@@ -2,13 +2,14 @@
 
 import type { EndedTurn } from '../conversation/event.ts';
 import { newId } from '../conversation/id.ts';
+import { NO_SESSION } from '../conversation/session.ts';
 import { lastEvent } from '../conversation/traced-events.ts';
 import type { Turn } from '../conversation/turn.ts';
 import { AppError } from '../errors.ts';
 import type { Slots } from '../limits/slots.ts';
 import type { Exchange, TurnName } from '../replicas/exchange.ts';
 import { checkMemoryLimit, type MemorySettings } from '../sessions/sessions.ts';
-import type { BeginOutcome } from '../stores/store.ts';
+import type { BeginOutcome, Store } from '../stores/store.ts';
 import { createBeginTurn } from './begin-turn.ts';
 import { findElsewhere } from './ended-turns.ts';
 import { type Begun, type Entrance, type Place, sessionBusy } from './entrance.ts';
@@ -20,9 +21,11 @@ import { runTurn, type TurnRooms } from './run-turn.ts';
 import { createRunningTurns } from './running-turns.ts';
 import { createSessionWatch } from './session-watch.ts';
 import { createSharedEntrance } from './shared-entrance.ts';
-import type { TurnRequest } from './turn-request.ts';
+import type { TurnRequest, UnstoredRequest } from './turn-request.ts';
+import { createUnstoredEntrance, NOWHERE } from './unstored.ts';
 
-export interface TurnsOptions extends Omit<TurnRooms, 'defaultPlaces'> {
+export interface TurnsOptions extends Omit<TurnRooms, 'defaultPlaces' | 'store'> {
+  store: Store;
   memory: MemorySettings;
   /** For the turns of a client that may run at the same time. */
   slots: Slots;
@@ -44,6 +47,11 @@ export interface Turns {
    * @param signal gives up waiting for the session; without effect on a turn that has begun
    */
   start(request: TurnRequest, signal?: AbortSignal): Promise<StartedTurn>;
+  /**
+   * Begins a turn in no session, of which nothing is kept: its whole conversation is the request's. It is found by
+   * `find` and `cancel`, under `NO_SESSION`, while it runs. Rejects as `start` does.
+   */
+  startUnstored(request: UnstoredRequest): Promise<StartedTurn>;
   /**
    * The events of a turn, running or over. Throws `session_not_found` and `turn_not_found`, and
    * `store_unavailable` for a turn whose end could not be stored yet.
@@ -75,17 +83,29 @@ export interface StartedTurn {
 
 const NEVER = new AbortController().signal;
 
+/** How a turn comes to run, what it runs on, and what keeps it its session. */
+interface Way {
+  entrance: Entrance;
+  rooms: TurnRooms;
+  keep: Leases['keep'];
+}
+
 export function createTurns(options: TurnsOptions): Turns {
   const { memory, slots, leases, exchange, logBytes, queueMax, around, ...rooms } = options;
   const { store, targets } = rooms;
-  const context = { ...rooms, defaultPlaces: memory.defaultPlaces };
   const watch = createSessionWatch(exchange);
   const running = createRunningTurns();
   /** Everything between a request and the end of its turn. */
   const underWay = new Set<Promise<unknown>>();
   const closed = new AbortController();
   const shutdown = new AbortController();
-  const entrance = createEntrance();
+  const context = { ...rooms, defaultPlaces: memory.defaultPlaces };
+  const stored: Way = { entrance: createEntrance(), rooms: context, keep: leases.keep };
+  const unstored: Way = {
+    entrance: createUnstoredEntrance(slots),
+    rooms: { ...context, store: NOWHERE },
+    keep: () => ({ release: () => undefined }),
+  };
   const outOfGrace = shutdown.signal;
   createRelays({
     exchange,
@@ -95,23 +115,29 @@ export function createTurns(options: TurnsOptions): Turns {
     if (notice.kind === 'cancel') endHere(notice.turn);
     else if (notice.kind === 'deleted') abandonHere(notice.sessionId);
   });
-  return { start, find, cancel, running: () => running.all().length, abandon, drain };
+  return { start, startUnstored, find, cancel, running: () => running.all().length, abandon, drain };
 
   async function start(request: TurnRequest, signal = NEVER): Promise<StartedTurn> {
     targets.check(request);
     checkMemoryLimit(request.memoryLimit, memory);
     const { owner, sessionId, key } = request;
-    if (key === null) return begin(request, signal);
+    if (key === null) return begin(request, stored, signal);
     const known = running.begunUnder({ owner, sessionId, key });
     if (known?.isSame === true) return join(known.begun, request, signal);
     if (known !== null) return giveWay(known.begun, request, signal);
 
-    const started = begin(request, signal);
+    const started = begin(request, stored, signal);
     const live = started.then((turn) => turn.live);
     const { forget } = running.remember({ owner, sessionId, key }, live);
     // Whoever asks again after the end asks the store, which knows whether it may run again.
     live.then(({ ended }) => ended.then(forget, forget), forget);
     return started;
+  }
+
+  async function startUnstored(request: UnstoredRequest): Promise<StartedTurn> {
+    targets.check(request);
+    const nowhere = { sessionId: NO_SESSION, parentTurnId: null, onBusy: 'queue', key: null } as const;
+    return begin({ ...request, ...nowhere }, unstored, NEVER);
   }
 
   async function join(
@@ -145,19 +171,19 @@ export function createTurns(options: TurnsOptions): Turns {
     throw new AppError('idempotency_key_reused');
   }
 
-  function begin(request: TurnRequest, signal: AbortSignal): Promise<StartedTurn> {
-    const started = beginInTurn(request, signal);
+  function begin(request: TurnRequest, way: Way, signal: AbortSignal): Promise<StartedTurn> {
+    const started = beginInTurn(request, way, signal);
     track(started);
     return started;
   }
 
-  async function beginInTurn(request: TurnRequest, signal: AbortSignal): Promise<StartedTurn> {
+  async function beginInTurn(request: TurnRequest, way: Way, signal: AbortSignal): Promise<StartedTurn> {
     const askedAt = performance.now();
     const turn = newTurn(request);
-    const { outcome, place } = await entrance.enter(request, turn, signal);
+    const { outcome, place } = await way.entrance.enter(request, turn, signal);
     const queuedMilliseconds = performance.now() - askedAt;
     if (place === null) return { ...(await replayed(request, outcome)), queuedMilliseconds };
-    return { live: run(request, turn, outcome, place), replayed: false, queuedMilliseconds };
+    return { live: run(way, request, turn, outcome, place), replayed: false, queuedMilliseconds };
   }
 
   function createEntrance(): Entrance {
@@ -178,16 +204,16 @@ export function createTurns(options: TurnsOptions): Turns {
     });
   }
 
-  function run(request: TurnRequest, turn: Turn, begun: Begun, place: Place): LiveTurn {
+  function run(way: Way, request: TurnRequest, turn: Turn, begun: Begun, place: Place): LiveTurn {
     turn.parentId = begun.parentId;
     const { promise: ended, resolve, reject } = Promise.withResolvers<EndedTurn>();
     const log = createTurnLog(turn.id, logBytes, ended);
     const { owner, sessionId, key } = request;
     running.add({ owner, sessionId, key, live: log, cancel: place.cancel });
-    const lease = leases.keep({ sessionId, turnId: turn.id, fence: begun.fence }, place.cancel);
+    const lease = way.keep({ sessionId, turnId: turn.id, fence: begun.fence }, place.cancel);
     if (outOfGrace.aborted) place.cancel(outOfGrace.reason);
     log.append({ type: 'turn.started', turn });
-    const runIt = () => runTurn({ ...begun, turn, request, log }, context, place.signal, closed.signal);
+    const runIt = () => runTurn({ ...begun, turn, request, log }, way.rooms, place.signal, closed.signal);
     const finish = async () => {
       try {
         return await (around ? around(turn, runIt) : runIt());
@@ -256,7 +282,8 @@ export function createTurns(options: TurnsOptions): Turns {
 
   async function drain(graceMilliseconds: number): Promise<void> {
     const error = new AppError('server_shutting_down');
-    entrance.refuse(error);
+    stored.entrance.refuse(error);
+    unstored.entrance.refuse(error);
     const timer = setTimeout(() => {
       shutdown.abort(error);
       for (const turn of running.all()) turn.cancel(error);
