@@ -10,4 +10,6 @@ export interface RequestKey {
   fingerprint: string;
   /** Milliseconds since the epoch, from when on the key is new again. */
   expiresAt: number;
+  /** The request is another one than whatever the key stood for, and the key stands for it from now on. */
+  takesOver?: true;
 }

@@ -92,13 +92,13 @@ export interface PortableTurn {
 }
 
 /** The key of a request that has begun a turn of the session before it. */
-export interface PortableTurnKey extends RequestKey {
+export interface PortableTurnKey extends Omit<RequestKey, 'takesOver'> {
   sessionId: string;
   turnId: string;
 }
 
 /** The key of a request that has made a session. */
-export interface PortableSessionKey extends RequestKey {
+export interface PortableSessionKey extends Omit<RequestKey, 'takesOver'> {
   owner: string;
   sessionId: string;
 }

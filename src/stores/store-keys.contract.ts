@@ -79,6 +79,37 @@ export function describeKeys(open: OpenStore): void {
     assert.equal((await begin(store, session, { key: sampleKey({ value: 'another' }) })).retries, null);
   });
 
+  test('a key that takes over stands for the new request, whatever it stood for', async (context) => {
+    await using store = await opened(open, context);
+    const session = await createdSession(store);
+    const key = sampleKey();
+    const takesOver = { ...key, fingerprint: 'another body', takesOver: true } as const;
+    const first = await runTurn(store, session, { key });
+    const second = await begin(store, session, { key: takesOver });
+    assert.equal(second.retries, null);
+    const running = await store.beginTurn(sampleBegin(session, { key: takesOver, mayBegin: false }));
+    assert.deepEqual(running, { kind: 'busy', turnId: second.turnId });
+    assert.deepEqual(await store.beginTurn(sampleBegin(session, { key })), { kind: 'key_reused' });
+    const { takesOver: _, ...again } = takesOver;
+    const replay = await store.beginTurn(sampleBegin(session, { key: again }));
+    assert.equal(replay.kind === 'replay' && replay.turn.id, second.turnId);
+    assert.notEqual(first, second.turnId);
+  });
+
+  test('a session whose key takes over is another one', async (context) => {
+    await using store = await opened(open, context);
+    const key = sampleKey();
+    const sessions = Array.from({ length: 3 }, () => sampleSession());
+    for (const session of sessions) {
+      const outcome = await store.createSession(session, [], { ...key, takesOver: true });
+      assert.deepEqual(outcome, { kind: 'created' });
+    }
+    const again = await store.createSession(sampleSession(), [], key);
+    assert.equal(again.kind === 'replay' && again.session.id, sessions.at(-1)!.id);
+    // Those before are there still.
+    for (const { id } of sessions) assert.equal((await store.getSession(OWNER, id))?.id, id);
+  });
+
   test('a turn that was cancelled or cut short is not run again', async (context) => {
     await using store = await opened(open, context);
     const session = await createdSession(store);

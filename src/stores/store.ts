@@ -33,7 +33,7 @@ export interface Store {
    *
    * With a key that the owner has used for a session before, and that has not expired at `session.createdAt`,
    * nothing is added: `replay` gives that session as it is now, `key_reused` says that the fingerprint differs.
-   * A key is forgotten with its session.
+   * A key that takes over is as new. A key is forgotten with its session.
    */
   createSession(session: Session, turns?: readonly Turn[], key?: RequestKey | null): Promise<CreateOutcome>;
 
@@ -71,7 +71,7 @@ export interface Store {
    * The key comes before everything but the session: with a key that has been used in this session, and has not
    * expired at `createdAt`, the answer is `key_reused` if the fingerprint differs, else `replay` with the turn
    * that the key stands for, unless that turn is `failed`: then a new turn begins, which `retries` it, and the key
-   * stands for the new one.
+   * stands for the new one. A key that takes over (`RequestKey.takesOver`) is as new, whatever it stood for.
    *
    * On a shared store the turn holds its session by a lease, which `renewTurns` makes longer. When it is over, the
    * turn holds its session until `failInterrupted` has failed it. A turn that finds the session busy may take a place

@@ -69,7 +69,7 @@ export function createBeginTurn({
   }
 
   async function doneBefore(request: TurnRequest, turn: Turn): Promise<DoneBefore | null> {
-    if (request.key === null) return null;
+    if (request.key === null || request.key.takesOver) return null;
     const known = await store.beginTurn({ ...beginOf(request, turn), mayBegin: false, line: null });
     return known.kind === 'replay' || known.kind === 'key_reused' ? known : null;
   }

@@ -122,7 +122,7 @@ export function createTurns(options: TurnsOptions): Turns {
     checkMemoryLimit(request.memoryLimit, memory);
     const { owner, sessionId, key } = request;
     if (key === null) return begin(request, stored, signal);
-    const known = running.begunUnder({ owner, sessionId, key });
+    const known = key.takesOver ? null : running.begunUnder({ owner, sessionId, key });
     if (known?.isSame === true) return join(known.begun, request, signal);
     if (known !== null) return giveWay(known.begun, request, signal);
 

@@ -16,7 +16,7 @@ const createSession = (schema: string) => `
     p_session text, p_owner text, p_created_at bigint, p_updated_at bigint, p_expires_at bigint,
     p_memory_limit bigint, p_served_by text, p_settings text, p_pairs text[],
     p_head_id text, p_turns json, p_placed json,
-    p_key text, p_fingerprint text, p_key_expires_at bigint,
+    p_key text, p_fingerprint text, p_key_expires_at bigint, p_takes_over boolean,
     OUT kind text, OUT id text, OUT owner text, OUT settings text, OUT head_id text, OUT served_by text,
     OUT created_at bigint, OUT updated_at bigint
   ) LANGUAGE plpgsql ${BY_INDEX} AS $function$
@@ -33,7 +33,7 @@ const createSession = (schema: string) => `
       WHERE k.owner = p_owner AND k.key = p_key FOR UPDATE;
       -- Swept in between: once more.
       CONTINUE WHEN NOT FOUND;
-      IF v_known.expires_at > p_created_at THEN
+      IF v_known.expires_at > p_created_at AND NOT p_takes_over THEN
         -- A session that has expired has taken its key along, though both may still be there.
         SELECT s.id, s.owner, s.settings, s.head_id, s.served_by, s.created_at, s.updated_at
         INTO id, owner, settings, head_id, served_by, created_at, updated_at

@@ -16,7 +16,7 @@ type Kinded<Kind extends string> = SessionRow & { kind: Kind };
 export function createPostgresSessions({ run, one }: Connections, schema: string) {
   const createOne: Statement<Kinded<'created' | 'replay' | 'key_reused'>> = {
     name: 'create_session_1',
-    text: `SELECT * FROM ${schema}.create_session_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
+    text: `SELECT * FROM ${schema}.create_session_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
   };
   const find: Statement<SessionRow> = {
     name: 'find_session',
@@ -124,11 +124,12 @@ export function createPostgresSessions({ run, one }: Connections, schema: string
   }
 }
 
-/** The three parameters of a key. */
+/** The four parameters of a key. */
 export function keyValues(
   key: RequestKey | null,
-): [value: string | null, fingerprint: string | null, expiresAt: number | null] {
-  return key === null ? [null, null, null] : [key.value, key.fingerprint, key.expiresAt];
+): [value: string | null, fingerprint: string | null, expiresAt: number | null, takesOver: boolean] {
+  if (key === null) return [null, null, null, false];
+  return [key.value, key.fingerprint, key.expiresAt, key.takesOver ?? false];
 }
 
 /** The rows of a conversation without branches: the number of a turn is its depth. */

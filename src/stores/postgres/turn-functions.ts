@@ -20,7 +20,7 @@ const beginTurn = (schema: string) => `
   CREATE FUNCTION ${schema}.begin_turn_1(
     p_owner text, p_session text, p_turn text, p_parent text, p_follows_head boolean, p_items text, p_places integer,
     p_placed text[], p_created_at bigint, p_wanted bigint, p_default_wanted bigint, p_taken bigint,
-    p_key text, p_fingerprint text, p_key_expires_at bigint, p_may_begin boolean,
+    p_key text, p_fingerprint text, p_key_expires_at bigint, p_takes_over boolean, p_may_begin boolean,
     p_lease_milliseconds double precision, p_line text,
     OUT kind text, OUT turn text, ${SESSION_OUT}, OUT parent_id text, OUT fence integer, OUT path text
   ) LANGUAGE plpgsql ${BY_INDEX} AS $function$
@@ -41,7 +41,7 @@ const beginTurn = (schema: string) => `
       RETURN;
     END IF;
 
-    IF p_key IS NOT NULL THEN
+    IF p_key IS NOT NULL AND NOT p_takes_over THEN
       SELECT k.fingerprint, k.number, o.status INTO v_key FROM ${schema}.turn_keys k
       LEFT JOIN ${schema}.outcomes o ON o.session = k.session AND o.number = k.number
       WHERE k.session = v_session.sequence AND k.key = p_key AND k.expires_at > p_created_at;

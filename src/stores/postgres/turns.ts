@@ -43,7 +43,7 @@ export function createPostgresTurns({ run, one }: Connections, schema: string) {
   const beginOne: Statement<BeginRow> = {
     name: 'begin_turn_1',
     text: `SELECT * FROM ${schema}.begin_turn_1(
-      $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`,
+      $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)`,
   };
   const commitOne: Statement<{ held: boolean }> = {
     name: 'commit_turn_1',

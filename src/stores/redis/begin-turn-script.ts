@@ -16,8 +16,8 @@ local session, turns, items, keys, line, places = unpack(KEYS, 1, 6)
 local running, expiry, idle, turnKeyEnds, turnIds = unpack(KEYS, 7, 11)
 local owner, sessionId, turnId, parent, createdAt, input, inputPlaces = unpack(ARGV, 1, 7)
 local reachPlaces, defaultPlaces, taken = unpack(ARGV, 8, 10)
-local key, fingerprint, keyEnd, mayBegin, lease, lineEnd = unpack(ARGV, 11, 16)
-local FIRST_ITEM = 17
+local key, fingerprint, keyEnd, takesOver, mayBegin, lease, lineEnd = unpack(ARGV, 11, 17)
+local FIRST_ITEM = 18
 ${CLOCK}${PATHS}${REACH}
 local values = redis.call('HMGET', session, ${LUA_SESSION_FIELDS}, 'ttl', 'limit', 'running')
 local head, updatedAt, ttl, limit, runningId = values[3], values[7], values[8], values[9], values[10]
@@ -28,7 +28,7 @@ end
 
 -- a key that has been used; a turn of it that has failed is done again
 local retries = false
-if keyEnd ~= '' then
+if keyEnd ~= '' and takesOver == '' then
   local known = redis.call('HGET', keys, key)
   if known then
     local knownEnd, number, knownFingerprint = string.match(known, '^(%d+) (%d+) (.*)$')

@@ -66,7 +66,7 @@ export function createRedisSessions(
   ): Promise<CreateOutcome> {
     refuseWrongTurns(session, turns);
     const known = key === null ? null : await madeBefore(session, key);
-    if (known?.outcome) return known.outcome;
+    if (known?.outcome && !key?.takesOver) return known.outcome;
     const claim = key === null ? null : keyspace.sessionKeyOf(session.owner, key.value);
     const revision = await add(session, turns, claim?.field ?? null);
     const outcome = key === null ? null : await claimKey(session, key, known?.seen ?? '');
@@ -123,7 +123,7 @@ export function createRedisSessions(
       const other = await connection.run<string>(CLAIM_KEY, keys, parameters);
       if (other === '') return null;
       const outcome = await outcomeOf(owner, other, key, createdAt);
-      if (outcome !== null) return outcome;
+      if (outcome !== null && !key.takesOver) return outcome;
       seen = other;
     }
   }

@@ -63,6 +63,7 @@ export function createRedisTurns(connection: RedisConnection, keyspace: Keyspace
         key?.value ?? '',
         key?.fingerprint ?? '',
         key?.expiresAt ?? '',
+        key?.takesOver ? 1 : '',
         request.mayBegin ? 1 : '',
         request.leaseMilliseconds,
         request.line ?? '',

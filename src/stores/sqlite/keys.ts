@@ -44,7 +44,7 @@ export function createSqliteKeys(database: Database) {
 
   /** @param now milliseconds since the epoch */
   function turnOf(session: number, key: RequestKey, now: number): KnownTurn | undefined {
-    const row = findTurn.get(session, key.value, now);
+    const row = key.takesOver ? undefined : findTurn.get(session, key.value, now);
     return row && { matches: row[0] === key.fingerprint, turnId: row[1], status: row[2] };
   }
 
@@ -61,7 +61,7 @@ export function createSqliteKeys(database: Database) {
    * @param now milliseconds since the epoch
    */
   function sessionOf(owner: string, key: RequestKey, now: number): KnownSession | undefined {
-    const found = findSession.get(owner, key.value, now);
+    const found = key.takesOver ? undefined : findSession.get(owner, key.value, now);
     if (found === undefined) return undefined;
     const [fingerprint, ...row] = found;
     return { matches: fingerprint === key.fingerprint, row };
