@@ -2,6 +2,7 @@
 
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { AppError, asAppError, type ErrorDetails } from '../errors.ts';
+import { isOpenAIPath, openAIErrorBody } from './openai/openai-error.ts';
 
 export interface ErrorBody {
   error: { code: string; message: string; details?: ErrorDetails };
@@ -40,7 +41,8 @@ export function sendError(thrown: unknown, request: FastifyRequest, reply: Fasti
   if (error.status === 409 && !error.retryable) void reply.header('x-should-retry', 'false');
   // A connection that is closed on a client that still writes loses the answer on its way.
   if (error.code === 'body_too_large' && isWorthReading(request)) void reply.removeHeader('connection');
-  return reply.code(error.status).send(errorBody(error, request.id));
+  const body = isOpenAIPath(request.raw.url ?? '') ? openAIErrorBody(error) : errorBody(error, request.id);
+  return reply.code(error.status).send(body);
 }
 
 /** What is read only to be dropped, so that whoever sent too much learns of it. */

@@ -4,14 +4,24 @@ import type { TurnEvent } from '../conversation/event.ts';
 import { AppError } from '../errors.ts';
 import type { NumberedEvent } from '../turns/live-turn.ts';
 import { errorBody } from './error-response.ts';
+import type { StreamWire } from './stream-wire.ts';
 import { answerView, isoTime, turnFailure } from './views.ts';
 
-export function nativeFrame({ number, event }: NumberedEvent, requestId: string): string {
+/** @param requestId named in errors */
+export function nativeWire(requestId: string): StreamWire {
+  return {
+    frame: (event) => nativeFrame(event, requestId),
+    expired: () => expiredFrame(requestId),
+    end: () => '',
+  };
+}
+
+function nativeFrame({ number, event }: NumberedEvent, requestId: string): string {
   return `id: ${number}\nevent: ${event.type}\ndata: ${JSON.stringify(dataOf(event, requestId))}\n\n`;
 }
 
 /** What a follower reads that fell behind the running turn: its next events have a gap before them. */
-export function expiredFrame(requestId: string): string {
+function expiredFrame(requestId: string): string {
   return `event: error\ndata: ${JSON.stringify(errorBody(new AppError('events_expired'), requestId))}\n\n`;
 }
 

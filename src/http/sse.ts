@@ -8,8 +8,9 @@
 import type { ServerResponse } from 'node:http';
 import type { FastifyReply } from 'fastify';
 import type { Follower, LiveTurn, NumberedEvent } from '../turns/live-turn.ts';
-import { expiredFrame, nativeFrame } from './native-events.ts';
+import { nativeWire } from './native-events.ts';
 import { tellTiming } from './server-timing.ts';
+import type { StreamWire } from './stream-wire.ts';
 import { turnFailure } from './views.ts';
 
 export interface StreamTimes {
@@ -32,13 +33,18 @@ const HEADERS = {
  * Streams the turn from its start, as the answer to a message. Resolves when the stream has ended or the client is
  * gone; throws, before anything is sent, the error of a turn that failed before its first token.
  */
-export async function streamAnswer(live: LiveTurn, reply: FastifyReply, times: StreamTimes): Promise<void> {
+export async function streamAnswer(
+  live: LiveTurn,
+  reply: FastifyReply,
+  times: StreamTimes,
+  wire = nativeWire(reply.request.id),
+): Promise<void> {
   const reader = createReader(live, -1);
   try {
     const opening = await reader.opening(times.silenceMilliseconds);
     const last = opening.at(-1);
     if (typeof last === 'object' && last.event.type === 'turn.failed') throw turnFailure(last.event.ended);
-    await pour(reader, opening, reply, times);
+    await pour(reader, opening, reply, times, wire);
   } finally {
     reader.close();
   }
@@ -54,11 +60,12 @@ export async function streamEvents(
   after: number,
   reply: FastifyReply,
   times: StreamTimes,
+  wire = nativeWire(reply.request.id),
 ): Promise<boolean> {
   const reader = createReader(live, after);
   try {
     if (reader.over) return false;
-    await pour(reader, [], reply, times);
+    await pour(reader, [], reply, times, wire);
     return true;
   } finally {
     reader.close();
@@ -114,8 +121,8 @@ function pour(
   opening: readonly Readable[],
   reply: FastifyReply,
   times: StreamTimes,
+  wire: StreamWire,
 ): Promise<void> {
-  const requestId = reply.request.id;
   reply.hijack();
   const raw: ServerResponse = reply.raw;
   tellTiming(reply.request, reply);
@@ -145,7 +152,8 @@ function pour(
     });
     raw.on('error', () => raw.destroy());
     reader.onReadable(write);
-    if (opening.length > 0) blocked = !raw.write(opening.map(frameOf).join(''));
+    const opened = opening.map(frameOf).join('');
+    if (opened !== '') blocked = !raw.write(opened);
     write();
 
     function write(): void {
@@ -154,7 +162,7 @@ function pour(
         if (frames === '') break;
         blocked = !raw.write(frames);
       }
-      if (reader.over && !raw.writableEnded) raw.end();
+      if (reader.over && !raw.writableEnded) raw.end(wire.end());
     }
 
     /** What is there to read, up to about a socket buffer's worth. */
@@ -169,7 +177,7 @@ function pour(
     }
 
     function frameOf(next: Readable): string {
-      return next === 'expired' ? expiredFrame(requestId) : nativeFrame(next, requestId);
+      return next === 'expired' ? wire.expired() : wire.frame(next);
     }
   });
 }
