@@ -33,7 +33,8 @@ export interface ToolSource {
    *
    * A tool that failed is a result (`isError`), not an exception: the model is to read it. Everything else throws
    * `ToolSourceError`, whose `mayHaveRun` says whether the server can have run the call. The call is repeated by the
-   * source itself, once, where the server certainly has not; nobody else should repeat one that may have run.
+   * source itself, once, where the server certainly has not; nobody else should repeat one that may have run, unless the
+   * tool does nothing but answer.
    *
    * Aborting the signal tells the server (`notifications/cancelled`, or the end of the call's own stream) and throws
    * at once, without waiting for its answer.

@@ -191,6 +191,21 @@ describe('a server that answers turns', () => {
     assert.equal(routed.provider, 'mcp');
   });
 
+  test('answers anew where a stream broke', async () => {
+    openai.respond({ text: ['Once upon ', 'a time'], finishReason: null, done: false });
+    const settings = { provider: 'openai', fallback_provider: 'mcp', tools: 'none' };
+    const { events } = await stream(parley.url, await newSession(parley.url, settings), 'Hi');
+    const restart = events.findIndex(({ event }) => event === 'message.restart');
+    assert.deepEqual(
+      events.slice(restart).map(({ event, data }) => [event, data.text ?? data.provider]),
+      [
+        ['message.restart', undefined],
+        ['message.delta', 'You said: Hi'],
+        ['turn.completed', 'mcp'],
+      ],
+    );
+  });
+
   test('is stopped in the middle by a request', async () => {
     const [hanging, cancelled] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
     answerWith(async (_args, { mcpReq }) => {
