@@ -1,6 +1,6 @@
 /**
- * The composition root: configuration → store → providers → targets → sessions and turns → HTTP → listen; closed
- * in reverse. Every room gets the slice of the configuration that it needs, and nothing else.
+ * The composition root: configuration → store → tools → providers → targets → sessions and turns → HTTP → listen;
+ * closed in reverse. Every room gets the slice of the configuration that it needs, and nothing else.
  */
 
 import { readFileSync } from 'node:fs';
@@ -92,13 +92,13 @@ export async function startParley(config: Config, log: Logger, peers: Peers | nu
     const exchange = redis !== null && opened.isShared ? await redis.openExchange() : NO_EXCHANGE;
     if (exchange !== NO_EXCHANGE) phases.unshift({ name: 'exchange', close: () => exchange.close() });
 
+    const tools = await openTools(config, version, log);
+    if (tools.close !== null) phases.unshift({ name: 'tools', close: tools.close });
     const providers = createProviders(
-      config.providerNames.map(providerMaker(config)).map(tracing.provider),
+      config.providerNames.map(providerMaker(config, tools.sources)).map(tracing.provider),
       config.defaultProvider,
     );
     phases.unshift({ name: 'providers', close: () => providers.close() });
-    const tools = await openTools(config, version, log);
-    if (tools.close !== null) phases.unshift({ name: 'tools', close: tools.close });
     const metrics = config.metricsEnabled
       ? createMetrics({
           version,

@@ -1,11 +1,12 @@
 /**
  * The double as a program, over standard input and output. Arguments make it misbehave: `touchy` ends when it is spoken to
  * before it was greeted, `noisy` prints what is no message, `garbage` answers calls with none, `silent` never answers,
- * `stubborn` does not end when its input does, `broken` ends at once.
+ * `stubborn` does not end when its input does, `broken` ends at once. With `chat` it has tools that answer turns.
  */
 
 import { createInterface } from 'node:readline';
 import { serveStdio } from '@modelcontextprotocol/server/stdio';
+import { chatTools } from './mcp-double-chat.ts';
 import { createDoubleServer, createDoubleState } from './mcp-double-tools.ts';
 
 const [manner] = process.argv.slice(2);
@@ -45,6 +46,7 @@ if (manner === 'silent') {
   }
   if (manner === 'garbage') answerCallsWithGarbage();
   const state = createDoubleState(() => process.exit(1));
+  if (manner === 'chat') state.extraRuns = chatTools;
   serveStdio(() => createDoubleServer(state));
 }
 

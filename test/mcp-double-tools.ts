@@ -25,6 +25,8 @@ export interface DoubleState {
   description: string;
   /** Offered beside the others. */
   extraTools: readonly Tool[];
+  /** Offered and run beside the others. */
+  extraRuns: Readonly<Record<string, Run>>;
   /** Tools in one page of the list. */
   pageSize: number;
   /** Lists that were asked for from their beginning. */
@@ -40,13 +42,14 @@ export function createDoubleState(cut: () => void): DoubleState {
     onEvent: () => undefined,
     description: 'Says what it was told.',
     extraTools: [],
+    extraRuns: {},
     pageSize: 3,
     lists: 0,
     cut,
   };
 }
 
-type Run = (
+export type Run = (
   args: Record<string, unknown>,
   context: ServerContext,
   state: DoubleState,
@@ -137,13 +140,15 @@ export function createDoubleServer(state: DoubleState): Server {
   server.setRequestHandler('tools/list', (request) => {
     const begin = Number(request.params?.cursor ?? 0);
     if (begin === 0) state.lists += 1;
-    const all = [...Object.keys(tools).map((name) => listed(name, state)), ...state.extraTools];
+    const names = [...Object.keys(tools), ...Object.keys(state.extraRuns)];
+    const all = [...names.map((name) => listed(name, state)), ...state.extraTools];
     const end = begin + state.pageSize;
     const page = { tools: all.slice(begin, end) };
     return end < all.length ? { ...page, nextCursor: String(end) } : page;
   });
   server.setRequestHandler('tools/call', ({ params }, context) => {
-    const run = Object.hasOwn(tools, params.name) ? tools[params.name] : undefined;
+    const runs = { ...tools, ...state.extraRuns };
+    const run = Object.hasOwn(runs, params.name) ? runs[params.name] : undefined;
     if (run === undefined) throw new ProtocolError(-32_602, `there is no tool ${params.name}`);
     state.runs.set(params.name, (state.runs.get(params.name) ?? 0) + 1);
     return run(params.arguments ?? {}, context, state);

@@ -4,12 +4,14 @@ import type { Logger } from 'pino';
 import type { McpServerConfig } from '../config/mcp-server-list.ts';
 import type { Config } from '../config/schema.ts';
 import type { McpServerSettings } from '../tools/mcp-settings.ts';
-import type { ServerReport } from '../tools/tool-source.ts';
-import { openToolSources, type ToolSources } from '../tools/tool-sources.ts';
+import type { ServerReport, ToolSource } from '../tools/tool-source.ts';
+import { createToolSources, openToolSources, type ToolSources } from '../tools/tool-sources.ts';
 import { createToolboxes, type Toolboxes, type ToolPolicy } from '../tools/toolbox.ts';
 
 export interface OpenedTools {
+  /** With all that they have. */
   sources: ToolSources;
+  /** Without the tools that answer turns: those are asked by nobody within one. */
   toolboxes: Toolboxes;
   /** Null where there is nothing to close. */
   close: (() => Promise<void>) | null;
@@ -30,8 +32,9 @@ export async function openTools(
   const onReport = ({ source, level, text }: ServerReport) =>
     log[levelOf(level)]({ server: source, text }, 'tool server');
   const sources = await openToolSources({ servers: servers.map(settingsOf), version, onReport });
+  const chatTools = new Map(servers.map(({ name, chat }) => [name, chat?.tool]));
   const toolboxes = createToolboxes({
-    sources,
+    sources: createToolSources(sources.all.map((source) => withoutTool(source, chatTools.get(source.name)))),
     policyOf: (name) => servers.find((server) => server.name === name) ?? UNKNOWN,
     defaultChoice: ALL,
     resultMaxBytes,
@@ -41,6 +44,15 @@ export async function openTools(
   return { sources, toolboxes, close: servers.length === 0 ? null : () => sources.close() };
 }
 
+/** The same source, which lists all tools but this. */
+function withoutTool(source: ToolSource, hidden: string | undefined): ToolSource {
+  if (hidden === undefined) return source;
+  return {
+    ...source,
+    list: async (signal) => (await source.list(signal)).filter(({ name }) => name !== hidden),
+  };
+}
+
 function settingsOf({
   name,
   reach,
@@ -48,8 +60,10 @@ function settingsOf({
   timeoutSeconds,
   maxConcurrent,
   eager,
+  chat,
 }: McpServerConfig): McpServerSettings {
-  return { name, reach, filter: tools, timeoutMs: timeoutSeconds * 1000, maxConcurrent, eager };
+  const filter = { ...tools, always: chat?.tool ?? null };
+  return { name, reach, filter, timeoutMs: timeoutSeconds * 1000, maxConcurrent, eager };
 }
 
 function levelOf(level: ServerReport['level']): 'debug' | 'info' | 'warn' | 'error' {

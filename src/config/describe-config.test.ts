@@ -26,7 +26,7 @@ mcp_servers:
     url: https://h/mcp?key=hunter2-h
     headers: {X-Key: hunter2-i}
     oauth: {client_id: c, client_secret: hunter2-j, issuer: "https://i"}
-  - {name: keyed, url: "https://h/mcp", api_key: hunter2-k}
+  - {name: keyed, url: "https://h/mcp", api_key: hunter2-k, chat: {context_tokens: 8000}}
   - {name: files, command: /bin/files, args: [--key=hunter2-l], env: {KEY: hunter2-m}, tools: {deny: [write_*]}}`;
 
 function valueOf({ settings }: DescribedConfig, name: string): unknown {
@@ -86,6 +86,7 @@ it('shows no secret', () => {
     eager: false,
     trust: false,
     require_approval: [],
+    chat: null,
   };
   const credentials = { client_id: 'c', client_secret: '***', issuer: 'https://i', scope: null };
   assert.deepEqual(described.mcp_servers, [
@@ -98,7 +99,15 @@ it('shows no secret', () => {
       api_key: null,
       oauth: credentials,
     },
-    { ...server, name: 'keyed', url: 'https://h/mcp', headers: {}, api_key: '***', oauth: null },
+    {
+      ...server,
+      name: 'keyed',
+      url: 'https://h/mcp',
+      headers: {},
+      api_key: '***',
+      oauth: null,
+      chat: { tool: 'chat', context_tokens: 8000 },
+    },
     {
       ...server,
       name: 'files',

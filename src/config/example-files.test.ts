@@ -73,6 +73,6 @@ describe('parley.example.yaml', () => {
       assert.deepEqual(config[configKey(name)], settings[name].default, name);
       assert.deepEqual(content[yamlKey(name)], settings[name].default, name);
     }
-    assert.deepEqual(config.providerNames, ['openai', 'local']);
+    assert.deepEqual(config.providerNames, ['openai', 'local', 'tracker']);
   });
 });

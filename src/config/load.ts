@@ -8,7 +8,7 @@ import { ConfigError, type Problem } from './config-error.ts';
 import { readMcpServerList } from './mcp-server-list.ts';
 import { nearestName } from './nearest-name.ts';
 import { readProviderList } from './provider-list.ts';
-import { type Origins, providerNames } from './provider-names.ts';
+import { namesInSettings, type Origins, providerNames } from './provider-names.ts';
 import { readRouteList } from './route-list.ts';
 import {
   type Config,
@@ -40,9 +40,14 @@ export function loadConfig({ env, directory, readFile = readText }: ConfigSource
   checkYamlNames(file, problems);
   const { values, origins } = withRedisAsDatabase(readSettings(variables, file, problems));
   const list = readProviderList(file, variables, problems);
-  const { routes, named } = readRouteList(file, variables, list.providers, problems);
-  const names = providerNames({ values, origins, list, inRoutes: named }, problems);
-  const mcpServers = readMcpServerList({ file, variables, values, origins }, problems);
+  const { routes, named: inRoutes } = readRouteList(file, variables, list.providers, problems);
+  const named = [...namesInSettings(values, origins), ...inRoutes];
+  const isAsked = (provider: string) => named.some(({ name }) => name === provider);
+  const mcpServers = readMcpServerList(
+    { file, variables, values, origins, providers: list.names, isAsked },
+    problems,
+  );
+  const names = providerNames({ origins, list, mcpServers, named }, problems);
   checkAdminPort(values, origins, problems);
   checkWorkers(values, origins, problems);
   checkMemory(values, origins, problems);
@@ -52,7 +57,7 @@ export function loadConfig({ env, directory, readFile = readText }: ConfigSource
     memoryDefault: Math.min(values.memoryDefault, values.memoryMax),
     providers: list.providers,
     routes,
-    mcpServers,
+    mcpServers: mcpServers.servers,
     providerNames: names,
     sources: sourcesOf(origins),
   });

@@ -17,6 +17,7 @@ const defaults = {
   eager: false,
   trust: false,
   requireApproval: [],
+  chat: null,
 };
 
 describe('the servers with tools', () => {
@@ -34,6 +35,7 @@ mcp_servers:
     eager: true
     trust: true
     require_approval: ["write_*"]
+    chat: {tool: answer, context_tokens: 32000}
   - {name: remote, url: "https://h/mcp?v=1", headers: {X-Team: a}, api_key: "\${KEY}", require_approval: true}
   - {name: plain, url: "http://127.0.0.1:3000/mcp", tools: {}, api_key: "", args: }`;
     const { mcpServers } = loadTexts({ yaml, env: { ROOT: '/data', PATH: '/bin', KEY: 'k' } });
@@ -54,6 +56,7 @@ mcp_servers:
         eager: true,
         trust: true,
         requireApproval: ['write_*'],
+        chat: { tool: 'answer', contextTokens: 32_000 },
       },
       {
         ...defaults,
@@ -133,6 +136,10 @@ mcp_servers:
     [withUrl('eager: "yes"'), /eager \(.*must be boolean$/],
     [withUrl('require_approval: some'), /require_approval \(.*must be true, false or a list of patterns$/],
     [withUrl('require_approval: [""]'), /require_approval \(.*must be true, false or a list of patterns$/],
+    [withUrl('chat: true'), /chat \(.*must be object$/],
+    [withUrl('chat: {tool: ""}'), /chat\.tool \(.*must not have fewer than 1 characters$/],
+    [withUrl('chat: {context_tokens: 0}'), /chat\.context_tokens \(.*must be >= 1$/],
+    [withUrl('chat: {tools: a}'), /chat\.tools \(.*is not a field of "chat"; did you mean "tool"\?$/],
     [withUrl('oauth: {client_id: c, client_secret: s}'), /oauth\.issuer \(.*is missing$/],
     [oauth('client_secret: s, secret: t'), /oauth\.secret \(.*is not a field of "oauth"/],
     [oauth(''), /oauth \(.*needs either client_secret or private_key$/],
@@ -148,6 +155,16 @@ mcp_servers:
   for (const [yaml, expected] of wrong) {
     it(`refuse ${yaml}`, () => assert.match(problemOf({ yaml }), expected));
   }
+
+  it('that are providers have names of their own', () => {
+    const server = (name: string) => `mcp_servers: [{name: ${name}, url: "http://h", chat: {}}]`;
+    const taken = /^mcp_servers\[0\]\.name \(.*is another provider's name, and chat makes it one as well$/;
+    for (const name of ['openai', 'demo', 'default']) assert.match(problemOf({ yaml: server(name) }), taken);
+    const others = 'providers: [{name: a, base_url: "http://h"}]';
+    assert.match(problemOf({ yaml: `${others}\n${server('A')}` }), taken);
+    assert.doesNotThrow(() => loadTexts({ yaml: `${others}\n${server('b')}` }));
+    assert.doesNotThrow(() => loadTexts({ yaml: 'mcp_servers: [{name: openai, url: "http://h"}]' }));
+  });
 
   it('have a name each, whatever its case', () => {
     const yaml = 'mcp_servers: [{name: a, url: "http://h"}, {name: A, url: "http://h"}]';

@@ -9,10 +9,12 @@ import type { Problem } from './config-error.ts';
 import {
   ALGORITHMS,
   approvalPatterns,
+  CHAT_TOOL,
   MAX_CONCURRENT,
   mcpServerSchema,
   TIMEOUT_SECONDS,
 } from './mcp-server-schema.ts';
+import { RESERVED_NAMES } from './provider-list.ts';
 import { isProviderName } from './setting.ts';
 import type { Variables } from './variables.ts';
 import { type EntryKind, type Report, readEntries } from './yaml-entries.ts';
@@ -34,6 +36,13 @@ export interface McpServerConfig {
   readonly trust: boolean;
   /** Patterns of the tools whose calls wait for somebody's approval. */
   readonly requireApproval: readonly string[];
+  /** Of a server that is a provider as well: which of its tools answers, and how many tokens that takes. */
+  readonly chat: McpChatConfig | null;
+}
+
+export interface McpChatConfig {
+  readonly tool: string;
+  readonly contextTokens: number | null;
 }
 
 export interface McpUrlConfig {
@@ -63,14 +72,29 @@ export interface McpProgramConfig {
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** What `MCP_SERVER_URL` is called. */
+/** What the server of `MCP_SERVER_URL` is called. */
 const SERVER_OF_VARIABLE = 'mcp';
+
+export interface McpServerList {
+  readonly servers: readonly McpServerConfig[];
+  /** The names of all entries, those with problems elsewhere included. */
+  readonly names: readonly string[];
+  /** Those of them that are providers as well. */
+  readonly providers: readonly string[];
+  /** False if an entry has no usable name, so that a name missing here may have been meant. */
+  readonly complete: boolean;
+}
 
 type Entry = Static<typeof mcpServerSchema>;
 
 const serverKind: EntryKind = { schema: mcpServerSchema, noun: 'a server', nameField: 'name' };
 
-/** Reads the servers, that of `MCP_SERVER_URL` first, and reports every problem of every entry. */
+/**
+ * Reads the servers, that of `MCP_SERVER_URL` first, and reports every problem of every entry.
+ *
+ * @param sources `isAsked`: whether something names a provider that only a server can be; `providers`: the names of the
+ * YAML's other providers
+ */
 export function readMcpServerList(
   sources: {
     file: YamlFile;
@@ -78,15 +102,22 @@ export function readMcpServerList(
     values: { readonly mcpServerUrl: string | null; readonly mcpApiKey: string | null };
     /** Where those values came from; none for those that nobody has set. */
     origins: ReadonlyMap<string, string>;
+    providers: readonly string[];
+    isAsked(name: string): boolean;
   },
   problems: Problem[],
-): readonly McpServerConfig[] {
+): McpServerList {
   const { file, variables, values, origins } = sources;
   const report: Report = (setting, problem) => problems.push({ setting, source: file.source, problem });
   const servers: McpServerConfig[] = [];
+  const providers: string[] = [];
   const keySource = origins.get('MCP_API_KEY');
-  if (origins.has('MCP_SERVER_URL')) servers.push(serverOfVariable(values));
-  else if (keySource !== undefined) {
+  if (origins.has('MCP_SERVER_URL')) {
+    // Nothing else says that it answers turns.
+    const isChat = sources.isAsked(SERVER_OF_VARIABLE) && !sources.providers.includes(SERVER_OF_VARIABLE);
+    servers.push(serverOfVariable(values, isChat));
+    if (isChat) providers.push(SERVER_OF_VARIABLE);
+  } else if (keySource !== undefined) {
     const problem = 'is the key for MCP_SERVER_URL, which is not set';
     problems.push({ setting: 'MCP_API_KEY', source: keySource, problem });
   }
@@ -94,33 +125,41 @@ export function readMcpServerList(
   const given = file.values.get('mcp_servers') ?? [];
   if (!Array.isArray(given)) {
     report('mcp_servers', 'must be a list');
-    return [];
+    return { servers, names: [], providers, complete: false };
   }
   const entries = readEntries({ place: 'mcp_servers', entries: given }, serverKind, variables, report);
   const taken = new Map(servers.map(({ name }) => [name, 'what the server of MCP_SERVER_URL is called']));
+  let complete = file.readable;
   for (const [index, entry] of entries.entries()) {
     const place = `mcp_servers[${index}]`;
-    const name = isPlainObject(entry) ? entry['name'] : undefined;
+    const { name, chat } = isPlainObject(entry) ? entry : {};
     if (typeof name === 'string' && isProviderName(name)) {
       const taker = taken.get(name);
       if (taker !== undefined) report(`${place}.name`, `"${name}" is ${taker}`);
       taken.set(name, 'the name of an entry before');
-    }
+      if (chat !== undefined) {
+        providers.push(name);
+        const isTaken = RESERVED_NAMES.has(name) || sources.providers.includes(name);
+        if (isTaken)
+          report(`${place}.name`, `"${name}" is another provider's name, and chat makes it one as well`);
+      }
+    } else complete = false;
     if (!Value.Check(mcpServerSchema, entry)) continue;
     const reach = reachOf(entry, (field, problem) => report(`${place}${field}`, problem));
     if (reach !== undefined) servers.push(serverConfig(entry, reach));
   }
-  return Object.freeze(servers);
+  return { servers: Object.freeze(servers), names: [...taken.keys()], providers, complete };
 }
 
-function serverOfVariable(values: {
-  mcpServerUrl: string | null;
-  mcpApiKey: string | null;
-}): McpServerConfig {
+function serverOfVariable(
+  values: { mcpServerUrl: string | null; mcpApiKey: string | null },
+  isChat: boolean,
+): McpServerConfig {
   // A wrong URL is a problem already, and nothing is made of this.
   const url = values.mcpServerUrl ?? '';
   const apiKey = values.mcpApiKey;
-  return serverConfig({ name: SERVER_OF_VARIABLE }, { kind: 'http', url, headers: {}, apiKey, oauth: null });
+  const entry = { name: SERVER_OF_VARIABLE, ...(isChat ? { chat: {} } : {}) };
+  return serverConfig(entry, { kind: 'http', url, headers: {}, apiKey, oauth: null });
 }
 
 function serverConfig(entry: Omit<Entry, 'url'>, reach: McpServerConfig['reach']): McpServerConfig {
@@ -135,7 +174,15 @@ function serverConfig(entry: Omit<Entry, 'url'>, reach: McpServerConfig['reach']
     eager: entry.eager ?? false,
     trust: entry.trust ?? false,
     requireApproval: Object.freeze(approvalPatterns(entry.require_approval ?? false)),
+    chat: entry.chat === undefined ? null : chatConfig(entry.chat),
   });
+}
+
+function chatConfig({
+  tool = CHAT_TOOL,
+  context_tokens: contextTokens,
+}: NonNullable<Entry['chat']>): McpChatConfig {
+  return Object.freeze({ tool, contextTokens: contextTokens ?? null });
 }
 
 /** How the server is reached, if its fields agree on that. `field` of a report begins with a dot, or is the entry. */

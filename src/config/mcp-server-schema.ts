@@ -13,6 +13,7 @@ import {
 /** A minute is what people wait for; what takes longer says so in its entry. */
 export const TIMEOUT_SECONDS = 60;
 export const MAX_CONCURRENT = 10;
+export const CHAT_TOOL = 'chat';
 
 export const ALGORITHMS = ['ES256', 'ES384', 'RS256', 'PS256', 'EdDSA'] as const;
 const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
@@ -125,6 +126,18 @@ export const mcpServerSchema = Type.Object(
         }),
         (value) => typeof value === 'boolean' || isPatterns(value),
         () => 'must be true, false or a list of patterns',
+      ),
+    ),
+    chat: Type.Optional(
+      Type.Object(
+        {
+          tool: Type.Optional(Type.String({ minLength: 1 })),
+          context_tokens: Type.Optional(Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER })),
+        },
+        {
+          additionalProperties: false,
+          description: `Makes the server a provider under its name: \`tool\` (\`${CHAT_TOOL}\`) answers turns, and takes \`context_tokens\`.`,
+        },
       ),
     ),
   },

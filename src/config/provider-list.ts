@@ -30,7 +30,7 @@ export interface ProviderConfig {
 const continuations = ['prefill', 'instruct', 'none'] as const;
 
 /** Names that Parley gives itself, and the word for "nobody has chosen". */
-const RESERVED_NAMES = new Set(['openai', 'openrouter', 'demo', 'default']);
+export const RESERVED_NAMES: ReadonlySet<string> = new Set(['openai', 'openrouter', 'demo', 'default']);
 const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 
 const headerValue = Type.Refine(Type.String(), isHeaderText, () => `must be ${HEADER_TEXT}`);

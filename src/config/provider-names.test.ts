@@ -23,6 +23,28 @@ describe('which providers there are', () => {
       ['openai', 'demo'],
     ],
   ];
+  const mcp = { MCP_SERVER_URL: 'http://h' };
+  const server = 'mcp_servers: [{name: s, url: "http://h", chat: {}}, {name: t, url: "http://h"}]';
+  table.push(
+    ['not a server with tools', { env: mcp }, ['demo']],
+    ['a server that is said to be one', { yaml: server }, ['s']],
+    ['mcp if it is the default', { env: { ...mcp, DEFAULT_PROVIDER: 'MCP' } }, ['mcp']],
+    [
+      'mcp if it is a fallback, after the others and before other servers',
+      { env: { ...mcp, FALLBACK_PROVIDERS: 'mcp,demo' }, yaml: `${yaml}\n${server}` },
+      ['b', 'a', 'mcp', 's', 'demo'],
+    ],
+    [
+      'mcp if a route has it',
+      { env: mcp, yaml: `${yaml}\nroutes: {r: [{provider: Mcp}]}` },
+      ['b', 'a', 'mcp'],
+    ],
+    [
+      'the mcp of the YAML, if there is one, and not the server',
+      { env: { ...mcp, DEFAULT_PROVIDER: 'mcp' }, yaml: yaml.replace('name: b', 'name: mcp') },
+      ['mcp', 'a'],
+    ],
+  );
   for (const [what, texts, names] of table) {
     it(what, () => assert.deepEqual(loadTexts(texts).providerNames, names));
   }
@@ -59,8 +81,25 @@ describe('settings that name providers', () => {
     assert.match(problemOf({ env: { FALLBACK_PROVIDERS: 'openrouter' } }), /OPENROUTER_KEY would add it/);
   });
 
+  it('say what makes a server one', () => {
+    assert.match(
+      problemOf({ env: { DEFAULT_PROVIDER: 'mcp' } }),
+      /; MCP_SERVER_URL would add it; known are demo$/,
+    );
+    const tools = 'mcp_servers: [{name: t, url: "http://h"}]';
+    assert.match(
+      problemOf({ env: { DEFAULT_PROVIDER: 't' }, yaml: tools }),
+      /not configured; chat in its entry of mcp_servers would add it; known are demo$/,
+    );
+  });
+
   it('are not blamed for a list that is itself broken', () => {
     const env = { DEFAULT_PROVIDER: 'a' };
+    const server = 'mcp_servers: [{name: a, url: h, chat: {}}]';
+    assert.match(problemOf({ env, yaml: server }), /^mcp_servers\[0\]\.url/);
+    assert.match(problemOf({ env, yaml: 'mcp_servers: {}' }), /^mcp_servers/);
+    const nameless = 'mcp_servers: [{url: "http://h", chat: {}}]';
+    assert.match(problemOf({ env, yaml: nameless }), /^mcp_servers\[0\]\.name .*is missing$/);
     assert.match(problemOf({ env, yaml: 'providers: [{name: a' }), /^APP_CONFIG/);
     assert.match(problemOf({ env, yaml: 'providers: [{base_url: "http://h"}]' }), /^providers\[0\]\.name/);
     assert.match(

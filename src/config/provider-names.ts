@@ -1,6 +1,7 @@
 /** Which providers the configuration makes, in the order of choice, and whether the settings name them rightly. */
 
 import type { Problem } from './config-error.ts';
+import type { McpServerList } from './mcp-server-list.ts';
 import { nearestName } from './nearest-name.ts';
 import type { NamedProvider, ProviderList } from './provider-list.ts';
 import type { SettingName, SettingValues } from './schema.ts';
@@ -12,37 +13,38 @@ export type Origins = ReadonlyMap<SettingName, string>;
 const SETTING_OF_PROVIDER: ReadonlyMap<string, SettingName> = new Map([
   ['openai', 'OPENAI_API_KEY'],
   ['openrouter', 'OPENROUTER_KEY'],
+  ['mcp', 'MCP_SERVER_URL'],
 ]);
 
 /**
- * The names of all providers: `openai` and `openrouter` if they are set up, the YAML's, and `demo` if there is
- * no other or a setting or a route names it. Reports names in `DEFAULT_PROVIDER`, `FALLBACK_PROVIDERS` and the
- * routes that no provider has.
+ * The names of all providers: `openai` and `openrouter` if they are set up, the YAML's, the servers that are providers,
+ * and `demo` if there is no other or something names it. Reports the names that no provider has.
  *
- * @param sources `inRoutes`: the names that targets of routes have
+ * @param sources `named`: the names in the settings and the routes
  */
 export function providerNames(
   sources: {
-    values: SettingValues;
     origins: Origins;
     list: ProviderList;
-    inRoutes: readonly NamedProvider[];
+    mcpServers: McpServerList;
+    named: readonly NamedProvider[];
   },
   problems: Problem[],
 ): readonly string[] {
-  const { values, origins, list, inRoutes } = sources;
+  const { origins, list, mcpServers, named } = sources;
   const names: string[] = [];
   if (origins.has('OPENAI_API_KEY') || origins.has('OPENAI_BASE_URL')) names.push('openai');
   if (origins.has('OPENROUTER_KEY')) names.push('openrouter');
-  names.push(...list.names);
-
-  const named: NamedProvider[] = [...namesInSettings(values, origins), ...inRoutes];
+  names.push(...list.names, ...mcpServers.providers);
   if (names.length === 0 || named.some(({ name }) => name === 'demo')) names.push('demo');
 
   for (const { setting, source, name } of named) {
-    const key = SETTING_OF_PROVIDER.get(name);
+    const key = mcpServers.names.includes(name)
+      ? 'chat in its entry of mcp_servers'
+      : SETTING_OF_PROVIDER.get(name);
     // In a list that is itself broken the name may have been meant: its own problems are told already.
-    if (names.includes(name) || (key === undefined && !list.complete)) continue;
+    const isComplete = list.complete && mcpServers.complete;
+    if (names.includes(name) || (key === undefined && !isComplete)) continue;
     const remedy = key === undefined ? '' : `${key} would add it; `;
     const known = [...new Set([...names, 'demo'])];
     const nearest = key === undefined ? nearestName(name, known) : undefined;
@@ -53,7 +55,11 @@ export function providerNames(
   return Object.freeze(names);
 }
 
-function namesInSettings({ defaultProvider, fallbackProviders }: SettingValues, origins: Origins) {
+/** The names in `DEFAULT_PROVIDER` and `FALLBACK_PROVIDERS`. */
+export function namesInSettings(
+  { defaultProvider, fallbackProviders }: SettingValues,
+  origins: Origins,
+): NamedProvider[] {
   const named = (setting: SettingName, name: string): NamedProvider => {
     return { setting, source: origins.get(setting) ?? 'default', name };
   };

@@ -215,7 +215,7 @@ export const settings = {
 
   MCP_SERVER_URL: serverUrl({
     default: null,
-    description: 'Where a server with tools is ([docs/tools.md](docs/tools.md)); setting it adds `mcp`.',
+    description: 'Where `mcp` is: a server with tools, or one that answers ([docs/tools.md](docs/tools.md)).',
   }),
   MCP_API_KEY: secret({ default: null, description: 'Key for `mcp`, sent as a bearer token.' }),
   TOOL_STEPS_MAX: integer({
@@ -379,7 +379,7 @@ export interface Config extends SettingValues {
   readonly routes: readonly RouteConfig[];
   /** The servers that offer tools, that of `MCP_SERVER_URL` first. */
   readonly mcpServers: readonly McpServerConfig[];
-  /** All providers to be made, in the order of choice: `openai`, `openrouter`, the YAML's, `demo`. Never empty. */
+  /** All providers to be made, in the order of choice (`provider-names.ts`). Never empty. */
   readonly providerNames: readonly string[];
   /** Where the value of each setting came from: `environment`, `.env`, the path of the YAML file, or `default`. */
   readonly sources: Readonly<Record<SettingName, string>>;

@@ -140,7 +140,7 @@ export const MessageRequest = Type.Object(
     options: Type.Optional(
       Type.Record(Type.String(), Type.Unknown(), {
         description:
-          'Settings of Chat Completions, passed to the provider: temperature, max_tokens, tools, …',
+          'Settings of Chat Completions, passed to the provider: temperature, max_tokens, tools, …; `tool_name` for MCP servers',
       }),
     ),
     parent_turn_id: Type.Optional(

@@ -25,7 +25,8 @@ export interface Provider {
   readonly continuation: Continuation;
 
   /**
-   * Answers the prompt. Deltas arrive in the order in which the model made them; `finish` is the last event,
+   * Answers the prompt. Deltas arrive in the order in which the model made them, or all in one where the provider has
+   * the answer only when it is whole, whatever the prompt says of streaming; `finish` is the last event,
    * and a stream that ends without it has failed, which the provider says by throwing.
    *
    * Throws `ProviderError` for everything that goes wrong, before or after the first event. When `signal`

@@ -79,12 +79,14 @@ export function createMcpSource(options: McpSourceOptions): ToolSource {
 
   async function call(tool: string, args: Arguments, given: CallOptions = {}): Promise<ToolResult> {
     if (!passesFilter(tool, filter)) throw new ToolSourceError('not_offered', { source: name });
-    const { signal } = given;
-    const release = await slots.take(signal).catch((cause) => {
-      throw new ToolSourceError('cancelled', { source: name, cause });
-    });
-    const clock = AbortSignal.timeout(settings.timeoutMs);
-    const ends = signal === undefined ? clock : AbortSignal.any([clock, signal]);
+    const { signal, ownClock = false } = given;
+    const release = ownClock
+      ? null
+      : await slots.take(signal).catch((cause) => {
+          throw new ToolSourceError('cancelled', { source: name, cause });
+        });
+    const clocks = ownClock ? [] : [AbortSignal.timeout(settings.timeoutMs)];
+    const ends = AbortSignal.any(signal === undefined ? clocks : [...clocks, signal]);
     const ended = (mayHaveRun: boolean) => {
       const kind = signal?.aborted === true ? 'cancelled' : 'timeout';
       return new ToolSourceError(kind, { source: name, mayHaveRun, cause: ends.reason });
@@ -107,7 +109,7 @@ export function createMcpSource(options: McpSourceOptions): ToolSource {
         }
       }
     } finally {
-      release();
+      release?.();
     }
   }
 }

@@ -10,10 +10,13 @@ export interface ToolFilter {
   /** Null lets every tool through. */
   readonly allow: readonly string[] | null;
   readonly deny: readonly string[];
+  /** The name of a tool that is let through all the same. */
+  readonly always?: string | null;
 }
 
 /** Whether the filter lets a tool of this name through. */
-export function passesFilter(tool: string, { allow, deny }: ToolFilter): boolean {
+export function passesFilter(tool: string, { allow, deny, always = null }: ToolFilter): boolean {
+  if (tool === always) return true;
   if (deny.some((pattern) => matchesPattern(tool, pattern))) return false;
   return allow === null || allow.some((pattern) => matchesPattern(tool, pattern));
 }

@@ -61,6 +61,12 @@ export function toolSourceContract(
       await rejects(source.call('fail', {}), 'not_offered', false);
       await rejects(source.call('hang', {}), 'not_offered', false);
       assert.equal((await source.call('echo', { text: 'x' })).text, 'x');
+      await opened({ filter: { allow: ['f*'], deny: ['*'], always: 'echo' } });
+      assert.deepEqual(
+        (await source.list()).map((tool) => tool.name),
+        ['echo'],
+      );
+      assert.equal((await source.call('echo', { text: 'x' })).text, 'x');
     });
 
     test('runs a tool, whether or not anybody has asked for the list', async () => {
@@ -143,6 +149,20 @@ export function toolSourceContract(
       assert.equal((await waiting).text, 'y');
       aborts[1]?.abort();
       await rejects(hanging[1]?.call, 'cancelled', true);
+    });
+
+    test('neither holds up nor gives up a call that has a clock of its own', async () => {
+      await opened({ timeoutMs: 500, maxConcurrent: 1 });
+      const abort = new AbortController();
+      const ownClock = { ownClock: true, signal: abort.signal };
+      const begun = Promise.withResolvers<void>();
+      const call = source.call('hang', {}, { ...ownClock, onProgress: () => begun.resolve() });
+      await begun.promise;
+      await rejects(source.call('hang', {}), 'timeout', true);
+      assert.equal((await source.call('echo', { text: 'x' }, { ownClock: true })).text, 'x');
+      abort.abort();
+      await rejects(call, 'cancelled', true);
+      await rejects(source.call('echo', { text: 'x' }, ownClock), 'cancelled', false);
     });
 
     test('ends running calls when it is closed, and answers nothing afterwards', async () => {

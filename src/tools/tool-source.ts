@@ -29,11 +29,12 @@ export interface ToolSource {
 
   /**
    * Runs a tool. Waits while as many calls run as the configuration allows, connects if it has to, and gives the call
-   * up after the configured time, which begins when it has its place.
+   * up after the configured time, which begins when it has its place; `ownClock` takes both off.
    *
    * A tool that failed is a result (`isError`), not an exception: the model is to read it. Everything else throws
    * `ToolSourceError`, whose `mayHaveRun` says whether the server can have run the call. The call is repeated by the
-   * source itself, once, where the server certainly has not; nobody else should repeat one that may have run.
+   * source itself, once, where the server certainly has not; nobody else should repeat one that may have run, unless the
+   * tool does nothing but answer.
    *
    * Aborting the signal tells the server (`notifications/cancelled`, or the end of the call's own stream) and throws
    * at once, without waiting for its answer.
@@ -66,6 +67,8 @@ export interface Tool {
 
 export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
+  /** Whether the signal is the only clock of the call: it waits for no place, and is not given up after the configured time. */
+  readonly ownClock?: boolean;
   /** Called for each report of progress while the call runs, never after it has ended. Should return at once. */
   readonly onProgress?: ((progress: ToolProgress) => void) | undefined;
   /** Handed to whoever answers what the server asks for in the middle of this call (`ServerRequests`). */

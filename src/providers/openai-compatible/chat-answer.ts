@@ -1,5 +1,7 @@
 /** Reads an answer that is not streamed: one JSON object, to the events that its stream would have had. */
 
+import type { FinishReason } from '../../conversation/turn.ts';
+import type { Usage } from '../../conversation/usage.ts';
 import { ProviderError, type ProviderEvent } from '../provider.ts';
 import type { AnswerContext, AnswerReader } from './answer-reader.ts';
 import {
@@ -11,6 +13,7 @@ import {
   reasoningOf,
   settledReason,
   toolCallsOf,
+  type WireMessage,
 } from './chat-wire.ts';
 import { errorInAnswer } from './provider-error.ts';
 import { createToolCallPieces } from './tool-call-pieces.ts';
@@ -65,7 +68,18 @@ function readAnswer(text: string, context: AnswerContext): ProviderEvent[] | Pro
   if (choice.error || reason === 'error') return errorInAnswer(choice.error, false, context);
   const { message } = choice;
   if (typeof message !== 'object' || message === null) return invalid(context);
+  return messageEvents(message, {
+    reason,
+    usage: readUsage(answer.usage),
+    model: nonEmpty(answer.model) ?? context.model,
+  });
+}
 
+/** The events of a whole message, and of what came with it. @param reason null where nothing was said */
+export function messageEvents(
+  message: WireMessage,
+  { reason, usage, model }: { reason: FinishReason | null; usage: Usage | null; model: string },
+): ProviderEvent[] {
   const events: ProviderEvent[] = [];
   const reasoning = reasoningOf(message);
   if (reasoning !== null) events.push({ type: 'reasoning-delta', text: reasoning });
@@ -77,13 +91,8 @@ function readAnswer(text: string, context: AnswerContext): ProviderEvent[] | Pro
   // Whole calls have no index: their place is one.
   for (const [index, call] of toolCallsOf(message).entries()) pieces.add([{ ...call, index }]);
   const calls = pieces.calls();
-  events.push(...calls, {
-    type: 'finish',
-    reason: settledReason(reason, calls.length),
-    usage: readUsage(answer.usage),
-    model: nonEmpty(answer.model) ?? context.model,
-  });
-  return events;
+  const settled = settledReason(reason, calls.length);
+  return [...events, ...calls, { type: 'finish', reason: settled, usage, model }];
 }
 
 function invalid({ status }: AnswerContext): ProviderError {

@@ -133,6 +133,7 @@ test('options pass through, but do not contradict the prompt', () => {
     messages: [],
     stream: false,
     stream_options: { include_usage: false, include_obfuscation: false },
+    tool_name: 'chat',
   };
   assert.deepEqual(chatRequest(promptOf([user('Hello')], { options })), {
     temperature: 0.5,

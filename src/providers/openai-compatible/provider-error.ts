@@ -44,7 +44,7 @@ export function errorOfStatus(answer: FailedAnswer, redact: (text: string) => st
 export function errorInAnswer(
   value: unknown,
   begun: boolean,
-  context: AnswerContext,
+  context: Partial<Pick<AnswerContext, 'status'>> & Pick<AnswerContext, 'redact'>,
   usage: Usage | null = null,
 ): ProviderError {
   const error = wireError(value);
