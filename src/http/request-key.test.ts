@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it, mock } from 'node:test';
 import fc from 'fast-check';
-import { messageKey, sessionKey } from './request-key.ts';
+import { libraryKey, messageKey, sessionKey } from './request-key.ts';
 
 const fingerprint = (body: object, provider?: string) => messageKey('k', body, provider, 60)?.fingerprint;
 
@@ -109,3 +109,32 @@ function sorted(value: unknown): unknown {
   const names = Object.keys(value).sort();
   return names.map((name) => [name, sorted((value as Record<string, unknown>)[name])]);
 }
+
+describe('the key of a library that sends again by itself', () => {
+  const body = { model: 'm', input: 'Hello' };
+  const keyAt = (tries: string, target = '/v1/responses', asked: object = body) =>
+    libraryKey({ 'x-stainless-retry-count': tries }, target, asked, 60);
+
+  it('is the same for every try of a request, and new with the first', () => {
+    const [first, second, third] = ['0', '1', '2'].map((tries) => keyAt(tries));
+    assert.ok(first && second && third);
+    assert.equal(first.takesOver, true);
+    assert.deepEqual([second.takesOver, third.takesOver], [undefined, undefined]);
+    assert.equal(second.value, first.value);
+    assert.equal(third.value, first.value);
+    assert.equal(second.fingerprint, first.fingerprint);
+  });
+
+  it('is another for another target or body', () => {
+    const values = [keyAt('1'), keyAt('1', '/v1/other'), keyAt('1', '/v1/responses', { ...body, n: 1 })];
+    assert.equal(new Set(values.map((key) => key?.value)).size, 3);
+  });
+
+  it('gives way to an Idempotency-Key, and is none without a count', () => {
+    const headers = { 'idempotency-key': 'mine', 'x-stainless-retry-count': '0' };
+    const key = libraryKey(headers, '/v1/responses', body, 60);
+    assert.deepEqual([key?.value, key?.takesOver], ['mine', undefined]);
+    assert.equal(libraryKey({}, '/v1/responses', body, 60), null);
+    assert.equal(libraryKey({ 'x-stainless-retry-count': 'many' }, '/v1/responses', body, 60), null);
+  });
+});

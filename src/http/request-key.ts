@@ -4,6 +4,7 @@
  */
 
 import { createHash } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
 import type { FastifyReply } from 'fastify';
 import type { RequestKey } from '../conversation/request-key.ts';
 
@@ -40,6 +41,30 @@ export function sessionKey(header: string | undefined, body: object, seconds: nu
  */
 export function approvalsKey(turnId: string, decisions: readonly object[]): RequestKey {
   return keyOf(`approvals of ${turnId}`, { decisions }, FOR_EVER_SECONDS);
+}
+
+/** Libraries give up within a minute; a key that stands longer than their last try costs nothing. */
+const LIBRARY_SECONDS = 600;
+
+/**
+ * The key of a request that a client library of OpenAI's may send again by itself: such libraries know no keys, but count
+ * their tries. The first try is always another request; those after it are the same one, if they ask for the same. Null
+ * without either header.
+ * @param target what the request is sent to, such as a path and the conversation in it
+ * @param seconds how long an `Idempotency-Key` stands for its request; it comes before the count
+ */
+export function libraryKey(
+  headers: IncomingHttpHeaders,
+  target: string,
+  body: object,
+  seconds: number,
+): RequestKey | null {
+  const { 'idempotency-key': given, 'x-stainless-retry-count': tries } = headers;
+  const asked = { target, body };
+  if (typeof given === 'string') return keyOf(given, asked, seconds);
+  if (typeof tries !== 'string' || !/^\d+$/.test(tries)) return null;
+  const key = keyOf(`library ${fingerprintOf(asked)}`, asked, LIBRARY_SECONDS);
+  return Number(tries) === 0 ? { ...key, takesOver: true } : key;
 }
 
 /** A hundred years. */
