@@ -23,6 +23,10 @@ export const errorCatalogue = {
   invalid_json: entry(400, 'The request body is not valid JSON.'),
   invalid_content_type: entry(400, 'The request body must be sent as application/json.'),
   invalid_request: entry(400, 'The request is not valid; details.problems names each place.'),
+  unsupported_parameter: entry(
+    400,
+    'The server does not do that; details.param and details.reason say what.',
+  ),
   invalid_cursor: entry(400, 'The "after" cursor does not name an element of this list.'),
   provider_not_found: entry(400, 'There is no provider of that name; details.known lists them.'),
   model_required: entry(400, 'The provider has no default model, so the request must name one.'),

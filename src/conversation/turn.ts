@@ -62,6 +62,11 @@ export interface TurnOutcome {
   seenPlaces: number;
   /** Null if nobody knows how the answer came: the server died in the middle of the turn. */
   trace: Trace | null;
+  /**
+   * Of the request, what the API that it came in by shows again with the turn; left out where there is nothing. A turn
+   * whose server died does not have it.
+   */
+  asked?: Readonly<Record<string, unknown>>;
   completedAt: number;
 }
 

@@ -225,6 +225,20 @@ export function describeTurns(open: OpenStore): void {
     assert.equal(await store.commitTurn(late), false);
   });
 
+  test('what was asked comes back with the turn, as it was given', async (context) => {
+    await using store = await opened(open, context);
+    const session = await createdSession(store);
+    const asked = {
+      metadata: { é: '\ud800' },
+      temperature: 0.1,
+      tools: [{ type: 'function', strict: null }],
+    };
+    const turnId = await runTurn(store, session, { outcome: { asked } });
+    assert.deepEqual((await store.getTurn(OWNER, session.id, turnId))!.asked, asked);
+    const other = await runTurn(store, session);
+    assert.ok(!('asked' in (await store.getTurn(OWNER, session.id, other))!));
+  });
+
   test('calls that a turn has noted are all there is of it if its process dies', async (context) => {
     await using store = await opened(open, context);
     const session = await createdSession(store);

@@ -48,6 +48,7 @@ const UNFINISHED: TurnRecord = {
 export function recordJson(outcome: TurnRecord): string {
   const { provider, model, providerSource, finishReason, attempts, usage, error, seenPlaces, trace } =
     outcome;
+  const { asked } = outcome;
   return JSON.stringify({
     provider,
     model,
@@ -58,6 +59,7 @@ export function recordJson(outcome: TurnRecord): string {
     error,
     seenPlaces,
     trace,
+    ...(asked === undefined ? {} : { asked }),
   } satisfies TurnRecord);
 }
 
@@ -69,7 +71,7 @@ export function parseRecord(json: string | null): TurnRecord {
 /** What operators see of a record: what was said before a restart is no part of it. */
 export function summaryOf(
   record: TurnRecord,
-): Pick<TurnSummary, Exclude<keyof TurnRecord, 'seenPlaces' | 'trace'>> {
+): Pick<TurnSummary, Exclude<keyof TurnRecord, 'seenPlaces' | 'trace' | 'asked'>> {
   const { provider, model, providerSource, finishReason, attempts, usage, error } = record;
   return { provider, model, providerSource, finishReason, attempts, usage, error };
 }

@@ -104,7 +104,9 @@ export async function runTurn(
   } catch (error) {
     failure = asAppError(error);
   }
-  const outcome = await commit(rooms.store, begun, outcomeOf(answer, seen, failure), closed);
+  const { asked } = request;
+  const made = { ...outcomeOf(answer, seen, failure), ...(asked === undefined ? {} : { asked }) };
+  const outcome = await commit(rooms.store, begun, made, closed);
   await charge.settle(outcome);
   const ended: EndedTurn = { turn: { ...turn, ...outcome }, seen };
   rooms.observe(ended.turn, failure?.cause, request);

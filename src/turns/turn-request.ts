@@ -20,6 +20,8 @@ export interface TurnRequest extends Choice {
   memoryLimit: number | null;
   /** Passed to the provider as they are. */
   options: Readonly<Record<string, unknown>>;
+  /** Shown again with the turn (`Turn.asked`). */
+  asked?: Readonly<Record<string, unknown>>;
   /** Whether the upstream call streams. */
   stream: boolean;
   /** The turn to follow; undefined = the head, null = the conversation starts again. */

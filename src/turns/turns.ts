@@ -319,6 +319,7 @@ function newTurn(request: TurnRequest): Turn {
     error: null,
     seenPlaces: 0,
     trace: null,
+    ...(request.asked === undefined ? {} : { asked: request.asked }),
     createdAt: Date.now(),
     completedAt: null,
   };

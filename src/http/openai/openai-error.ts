@@ -26,10 +26,10 @@ export function openAIErrorBody(error: AppError): OpenAIErrorBody {
 
 function openAIError({ code, status, message, details = {} }: AppError): OpenAIError {
   const [problem] = problemsOf(details['problems']);
+  const { param: given, reason } = details;
   const said = problem === undefined ? message : `${message} ${problem.path} ${problem.message}`;
-  const given = details['param'];
   const param = typeof given === 'string' ? given : (problem?.path ?? null);
-  return { message: said, type: typeOf(status), param, code };
+  return { message: typeof reason === 'string' ? reason : said, type: typeOf(status), param, code };
 }
 
 interface Problem {
