@@ -19,6 +19,7 @@ const NAMES: readonly (readonly [PortableKind, one: string, many: string])[] = [
   ['key', 'API key', 'API keys'],
   ['bypass', 'unlimited network', 'unlimited networks'],
   ['stoppedProvider', 'stopped provider', 'stopped providers'],
+  ['knownTool', 'known tool', 'known tools'],
   ['usage', 'total of usage', 'totals of usage'],
   ['audit', 'entry of the audit log', 'entries of the audit log'],
 ];

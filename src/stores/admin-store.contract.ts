@@ -8,6 +8,7 @@ import type { StoppedProvider } from '../conversation/stopped-provider.ts';
 import type { OpenedStore } from './admin-store.ts';
 import { everybodyTests } from './admin-store-everybody.contract.ts';
 import { type Sentence, sampleEntry } from './admin-store-samples.contract.ts';
+import { toolTests } from './admin-store-tools.contract.ts';
 import { usageTests } from './admin-store-usage.contract.ts';
 import { allPages, ids } from './store-samples.contract.ts';
 
@@ -241,4 +242,11 @@ const otherTests: Sentence[] = [
   ],
 ];
 
-const sentences = [...clientTests, ...keyTests, ...otherTests, ...everybodyTests, ...usageTests];
+const sentences = [
+  ...clientTests,
+  ...keyTests,
+  ...otherTests,
+  ...toolTests,
+  ...everybodyTests,
+  ...usageTests,
+];

@@ -1,6 +1,6 @@
 /**
  * What operators keep: clients, their keys, the addresses that are not limited, the providers that are out of service,
- * what clients have used, and the log of every change; and what operators see of everybody's sessions and turns. It
+ * what was accepted of servers' tools, what clients have used, and the log of every change; and what operators see of everybody's sessions and turns. It
  * lies in the same database as the store (store.ts), and the same rules hold: it makes no ids and no
  * times, a promise resolves when the effect is durable, each call is atomic, and it rejects with
  * `AppError('store_unavailable')` when the engine cannot be reached or written to; then nothing of the call has
@@ -11,6 +11,7 @@
  */
 
 import type { ApiKey, AuditEntry, BypassEntry, Client } from '../conversation/client.ts';
+import type { KnownTool, ToolSight } from '../conversation/known-tool.ts';
 import type { Page, PageRequest, SearchedPage } from '../conversation/page.ts';
 import type { Session } from '../conversation/session.ts';
 import type { StoppedProvider } from '../conversation/stopped-provider.ts';
@@ -74,6 +75,23 @@ export interface AdminStore {
 
   /** All of them by name, whether or not there is such a provider. */
   listStoppedProviders(): Promise<StoppedProvider[]>;
+
+  // Tools of servers
+
+  /** Adds those of the tools of which nothing is known yet; what is known of the others stays. */
+  addKnownTools(tools: readonly KnownTool[]): Promise<void>;
+
+  /** Keeps what the server says of a tool now, or that it says what was accepted. Nothing happens to one that is not known. */
+  setWaitingTool(server: string, name: string, waiting: ToolSight | null): Promise<void>;
+
+  /** Accepts what waits, if it has this fingerprint; else false, and no entry. */
+  acceptTool(server: string, name: string, fingerprint: string, entry: AuditEntry): Promise<boolean>;
+
+  /** Forgets the tool: it is seen for the first time again. False, and no entry, if it was not known. */
+  forgetTool(server: string, name: string, entry: AuditEntry): Promise<boolean>;
+
+  /** All of them by server and name, whether or not there is such a server. */
+  listKnownTools(): Promise<KnownTool[]>;
 
   // Sessions and turns, whoever they belong to
 

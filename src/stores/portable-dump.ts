@@ -58,6 +58,7 @@ async function* dumpKept(admin: AdminStore): AsyncGenerator<PortableRecord> {
   for (const value of await admin.listKeys()) yield { kind: 'key', value };
   for (const value of await admin.listBypass()) yield { kind: 'bypass', value };
   for (const value of await admin.listStoppedProviders()) yield { kind: 'stoppedProvider', value };
+  for (const value of await admin.listKnownTools()) yield { kind: 'knownTool', value };
   for await (const value of allOf((page) => admin.listAudit(page))) yield { kind: 'audit', value };
 }
 

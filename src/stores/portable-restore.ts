@@ -37,7 +37,14 @@ export interface RestoreTarget {
 
 /** What operators keep. */
 export type KeptRecord = Extract<PortableRecord, { kind: (typeof KEPT)[number] }>;
-const KEPT = ['client', 'key', 'bypass', 'stoppedProvider', 'audit'] as const satisfies PortableKind[];
+const KEPT = [
+  'client',
+  'key',
+  'bypass',
+  'stoppedProvider',
+  'knownTool',
+  'audit',
+] as const satisfies PortableKind[];
 
 /** Records that are written at once, and the UTF-16 units of turns after which there are enough of them. */
 const AT_ONCE = 100;

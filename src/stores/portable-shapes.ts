@@ -5,6 +5,7 @@
  */
 
 import type { ApiKey, AuditEntry, BypassEntry, Client, ClientLimits } from '../conversation/client.ts';
+import type { KnownTool, ToolSight } from '../conversation/known-tool.ts';
 import type { Session } from '../conversation/session.ts';
 import type { StoppedProvider } from '../conversation/stopped-provider.ts';
 import type { ServedBy } from '../conversation/turn.ts';
@@ -89,6 +90,18 @@ const bypass: Shape<BypassEntry> = {
   expiresAt: numberOrNull,
 };
 const stoppedProvider: Shape<StoppedProvider> = { provider: text, note: charactersOrNull, stoppedAt: number };
+const sight: Shape<ToolSight> = {
+  fingerprint: text,
+  description: textOrNull,
+  inputSchema: object,
+  seenAt: number,
+};
+const knownTool: Shape<KnownTool> = {
+  server: text,
+  name: text,
+  accepted: shaped(sight),
+  waiting: orNull(shaped(sight)),
+};
 const audit: Shape<AuditEntry> = { id: text, at: number, action: text, subject: characters, details: object };
 const usage: Shape<UsageTotal> = {
   day: text,
@@ -144,6 +157,7 @@ const shapes: { readonly [Kind in PortableKind]: Shape<PortableValues[Kind]> } =
   key,
   bypass,
   stoppedProvider,
+  knownTool,
   audit,
   usage,
   session,

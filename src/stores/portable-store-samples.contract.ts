@@ -7,6 +7,7 @@ import type { Session } from '../conversation/session.ts';
 import { NO_USAGE } from '../conversation/usage-count.ts';
 import type { OpenedStore } from './admin-store.ts';
 import { sampleEntry } from './admin-store-samples.contract.ts';
+import { sampleSight, sampleTool } from './admin-store-tools.contract.ts';
 import { recordLine } from './portable-lines.ts';
 import type { DumpMoment, PortableRecord } from './portable-store.ts';
 import {
@@ -115,6 +116,8 @@ async function fillKept({ admin }: OpenedStore): Promise<void> {
   await admin.saveBypass({ network: '::1', note: null, createdAt: 6, expiresAt: 7 }, sampleEntry());
   await admin.saveStoppedProvider({ provider: 'openai', note: HALF, stoppedAt: 8 }, sampleEntry());
   await admin.saveStoppedProvider({ provider: 'demo', note: null, stoppedAt: 8 }, sampleEntry());
+  const waiting = sampleSight({ fingerprint: 'f2', description: WILD });
+  await admin.addKnownTools([sampleTool({ name: WILD, waiting }), sampleTool({ server: 'web' })]);
   const total = { ...NO_USAGE, provider: 'openai', model: WILD, turns: 1, inputTokens: 0.1, cost: 1e-7 };
   await admin.saveUsage([
     { ...total, day: '2026-11-25', owner: 'shop', writer: 'w1' },

@@ -108,8 +108,9 @@ export function describePortable(name: string, open: OpenPortable): void {
       await fillStore(store);
       const records = await recordsOf(store);
       const kinds = records.map(({ kind }) => kind).filter((kind, at, all) => kind !== all[at - 1]);
-      const [kept, rest] = [kinds.slice(0, 6), kinds.slice(6)];
-      assert.deepEqual(kept, ['client', 'key', 'bypass', 'stoppedProvider', 'audit', 'usage']);
+      const [kept, rest] = [kinds.slice(0, 7), kinds.slice(7)];
+      const wanted = ['client', 'key', 'bypass', 'stoppedProvider', 'knownTool', 'audit', 'usage'];
+      assert.deepEqual(kept, wanted);
       assert.deepEqual(
         rest.filter((kind) => kind !== 'turn' && kind !== 'turnKey'),
         [...Array.from({ length: 4 }, () => 'session'), 'sessionKey'],

@@ -8,6 +8,7 @@
  */
 
 import type { ApiKey, AuditEntry, BypassEntry, Client } from '../conversation/client.ts';
+import type { KnownTool } from '../conversation/known-tool.ts';
 import type { RequestKey } from '../conversation/request-key.ts';
 import type { Session } from '../conversation/session.ts';
 import type { StoppedProvider } from '../conversation/stopped-provider.ts';
@@ -61,6 +62,7 @@ export interface PortableValues {
   key: ApiKey;
   bypass: BypassEntry;
   stoppedProvider: StoppedProvider;
+  knownTool: KnownTool;
   audit: AuditEntry;
   usage: UsageTotal;
   session: Session;

@@ -4,9 +4,11 @@
  */
 
 import type { ApiKey, AuditEntry, BypassEntry, Client } from '../../conversation/client.ts';
+import type { KnownTool, ToolSight } from '../../conversation/known-tool.ts';
 import type { Page, PageRequest } from '../../conversation/page.ts';
 import type { StoppedProvider } from '../../conversation/stopped-provider.ts';
 import type { AdminStore } from '../admin-store.ts';
+import { acceptedJson, byServerAndName, parseTool, sightJson, toolKey } from '../known-tool-json.ts';
 import type { Connections, Statement, Value } from './connections.ts';
 import { createPostgresEverybody } from './everybody.ts';
 import { fromText, toText } from './rows.ts';
@@ -47,6 +49,14 @@ interface StoppedProviderRow {
   provider: string;
   note: string | null;
   stopped_at: number;
+}
+
+interface ToolRow {
+  key: string;
+  /** JSON texts. */
+  accepted: string;
+  waiting: string | null;
+  waiting_fingerprint: string | null;
 }
 
 interface AuditRow {
@@ -134,6 +144,31 @@ export function createPostgresAdmin(connections: Connections, schema: string): A
     name: 'list_stopped_providers',
     text: `SELECT ${STOPPED_PROVIDER_COLUMNS} FROM ${schema}.stopped_providers ORDER BY provider`,
   };
+  const addTools: Statement<never> = {
+    name: 'add_known_tools',
+    text: `INSERT INTO ${schema}.known_tools (key, accepted, waiting, waiting_fingerprint)
+      SELECT key, accepted, waiting, waiting_fingerprint
+      FROM json_populate_recordset(NULL::${schema}.known_tools, $1) ORDER BY key ON CONFLICT DO NOTHING`,
+  };
+  const setWaiting: Statement<never> = {
+    name: 'set_waiting_tool',
+    text: `UPDATE ${schema}.known_tools SET waiting = $2, waiting_fingerprint = $3 WHERE key = $1`,
+  };
+  const findWaiting: Statement<{ waiting: string }> = {
+    name: 'find_waiting_tool',
+    text: `SELECT waiting FROM ${schema}.known_tools WHERE key = $1 AND waiting_fingerprint = $2`,
+  };
+  const acceptWaiting = audited(
+    'accept_tool',
+    3,
+    `UPDATE ${schema}.known_tools SET accepted = $3, waiting = NULL, waiting_fingerprint = NULL
+     WHERE key = $1 AND waiting = $2`,
+  );
+  const removeTool = audited('forget_tool', 1, `DELETE FROM ${schema}.known_tools WHERE key = $1`);
+  const allTools: Statement<Pick<ToolRow, 'accepted' | 'waiting'>> = {
+    name: 'list_known_tools',
+    text: `SELECT accepted, waiting FROM ${schema}.known_tools`,
+  };
   const deleteAll: Statement<{ deleted: string }> = {
     name: 'delete_sessions_1',
     text: `SELECT to_json(${schema}.delete_sessions_1($1, $2, $3, $4, $5, $6, $7))::text AS deleted`,
@@ -168,6 +203,26 @@ export function createPostgresAdmin(connections: Connections, schema: string): A
     },
     deleteStoppedProvider: (provider, entry) => change(removeStopped, entry, provider),
     listStoppedProviders: async () => (await run(allStopped)).map(toStoppedProvider),
+    async addKnownTools(tools) {
+      await run(addTools, JSON.stringify(tools.map(toolRow)));
+    },
+    async setWaitingTool(server, name, waiting) {
+      const key = toolKey({ server, name });
+      await run(setWaiting, key, waiting && sightJson(waiting), waiting?.fingerprint ?? null);
+    },
+    async acceptTool(server, name, fingerprint, entry) {
+      const key = toolKey({ server, name });
+      const [row] = await run(findWaiting, key, fingerprint);
+      if (row === undefined) return false;
+      const accepted = JSON.parse(row.waiting) as ToolSight;
+      const record = acceptedJson({ server, name, accepted, waiting: null });
+      return change(acceptWaiting, entry, key, row.waiting, record);
+    },
+    forgetTool: (server, name, entry) => change(removeTool, entry, toolKey({ server, name })),
+    async listKnownTools() {
+      const rows = await run(allTools);
+      return rows.map(({ accepted, waiting }) => parseTool(accepted, waiting)).sort(byServerAndName);
+    },
     ownerOf: everybody.ownerOf,
     allSessions: everybody.sessions,
     async deleteSessions(owner, sessionIds, entry) {
@@ -275,6 +330,16 @@ function toBypass({ network, note, created_at: createdAt, expires_at: expiresAt 
 
 function toStoppedProvider({ provider, note, stopped_at: stoppedAt }: StoppedProviderRow): StoppedProvider {
   return { provider, note: note && fromText(note), stoppedAt };
+}
+
+export function toolRow(tool: KnownTool): ToolRow {
+  const { waiting } = tool;
+  return {
+    key: toolKey(tool),
+    accepted: acceptedJson(tool),
+    waiting: waiting && sightJson(waiting),
+    waiting_fingerprint: waiting?.fingerprint ?? null,
+  };
 }
 
 /** The parameters of an entry in the log. */

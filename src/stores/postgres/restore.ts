@@ -12,7 +12,7 @@ import type { KeptRecord, RestoreTarget } from '../portable-restore.ts';
 import type { PortableSessionKey, PortableTurn, PortableTurnKey } from '../portable-store.ts';
 import { settingsJson } from '../stored-json.ts';
 import { createTurnTree } from '../turn-tree.ts';
-import { keyRow } from './admin.ts';
+import { keyRow, toolRow } from './admin.ts';
 import { type ConnectionOptions, clientConfig } from './connections.ts';
 import { asStoreError } from './errors.ts';
 import { metadataPairs, servedByJson, toText } from './rows.ts';
@@ -231,6 +231,7 @@ const KEPT_TABLES: Readonly<Record<KeptRecord['kind'], readonly [table: string, 
   key: ['api_keys', 'id, client, prefix, hash, note, created_at, expires_at, revoked_at, last_used_at'],
   bypass: ['bypass', 'network, note, created_at, expires_at'],
   stoppedProvider: ['stopped_providers', 'provider, note, stopped_at'],
+  knownTool: ['known_tools', 'key, accepted, waiting, waiting_fingerprint'],
   audit: ['audit_log', 'id, at, action, subject, details'],
 };
 
@@ -263,6 +264,8 @@ function keptRow({ kind, value }: KeptRecord): object {
         note: value.note && toText(value.note),
         stopped_at: value.stoppedAt,
       };
+    case 'knownTool':
+      return toolRow(value);
     case 'audit': {
       const { id, at, action, subject, details } = value;
       return { id, at, action, subject: toText(subject), details: JSON.stringify(details) };

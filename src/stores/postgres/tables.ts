@@ -156,6 +156,13 @@ const FIRST = (schema: string) => `
     expires_at bigint
   );
 
+  CREATE TABLE ${schema}.known_tools (
+    key text COLLATE "C" PRIMARY KEY,
+    accepted text NOT NULL,
+    waiting text,
+    waiting_fingerprint text
+  );
+
   CREATE TABLE ${schema}.stopped_providers (
     provider text COLLATE "C" PRIMARY KEY,
     note text,

@@ -71,6 +71,52 @@ export const SAVE_RECORD = change(`
   return true
 `);
 
+/** Keys are those of what was accepted and of what waits; parameters three for each tool, its key and both. */
+export const ADD_TOOLS = script(`
+local accepted, waiting = unpack(KEYS)
+for at = 1, #ARGV, 3 do
+  if redis.call('HSETNX', accepted, ARGV[at], ARGV[at + 1]) == 1 and ARGV[at + 2] ~= '' then
+    redis.call('HSET', waiting, ARGV[at], ARGV[at + 2])
+  end
+end
+return 1
+`);
+
+/** Of a tool that is known; what waits begins with its fingerprint, and a space. */
+export const SET_WAITING_TOOL = script(`
+local accepted, waiting = unpack(KEYS)
+local tool, text = unpack(ARGV)
+if redis.call('HEXISTS', accepted, tool) == 0 then return 0 end
+if text == '' then redis.call('HDEL', waiting, tool) else redis.call('HSET', waiting, tool, text) end
+return 1
+`);
+
+/** Parameters: the tool's key, what waits as the caller has read it, and the record that takes the accepted one's place. */
+export const ACCEPT_TOOL = change(`
+  local accepted, waiting = unpack(KEYS, 3, 4)
+  local tool, seen, record = unpack(ARGV, 3, 5)
+  if redis.call('HGET', waiting, tool) ~= seen then return false end
+  redis.call('HDEL', waiting, tool)
+  redis.call('HSET', accepted, tool, record)
+  return true
+`);
+
+export const FORGET_TOOL = change(`
+  redis.call('HDEL', KEYS[4], ARGV[3])
+  return redis.call('HDEL', KEYS[3], ARGV[3]) == 1
+`);
+
+/** What was accepted of each tool, and what waits. */
+export const LIST_TOOLS = script(`
+local found = {}
+local waiting = {}
+local texts = redis.call('HGETALL', KEYS[2])
+for at = 1, #texts, 2 do waiting[texts[at]] = texts[at + 1] end
+local accepted = redis.call('HGETALL', KEYS[1])
+for at = 1, #accepted, 2 do found[#found + 1] = {accepted[at + 1], waiting[accepted[at]] or ''} end
+return found
+`);
+
 /** An entry whose change is kept elsewhere, or nowhere. */
 export const ADD_ENTRY = change(`
   return true

@@ -22,6 +22,7 @@ import {
 } from './admin-scripts.ts';
 import type { createRedisEverybody } from './everybody.ts';
 import type { Keyspace } from './keyspace.ts';
+import { createRedisKnownTools } from './known-tools.ts';
 import type { createRedisUsage } from './usage.ts';
 
 /** A client without the time of its making, which is kept beside it. */
@@ -49,6 +50,7 @@ export function createRedisAdmin(
   const keys = named('keys', 'key-changes', 'key-revocations', 'key-uses');
   const bypass = named('bypass');
   const stopped = named('stopped-providers');
+  const tools = createRedisKnownTools(connection, [`${base}known-tools`, `${base}waiting-tools`], change);
 
   return {
     saveClient: async ({ createdAt, ...client }, entry) => {
@@ -84,6 +86,11 @@ export function createRedisAdmin(
     findTurn: everybody.turn,
     saveUsage: usage.save,
     readUsage: usage.read,
+    addKnownTools: tools.add,
+    setWaitingTool: tools.setWaiting,
+    acceptTool: tools.accept,
+    forgetTool: tools.forget,
+    listKnownTools: tools.list,
     saveAudit: async (entry) => {
       await change(ADD_ENTRY, [], entry, []);
     },

@@ -11,8 +11,10 @@ import type { KeptRecord, RestoreTarget } from '../portable-restore.ts';
 import type { PortableSessionKey, PortableTurn, PortableTurnKey } from '../portable-store.ts';
 import { createTurnTree } from '../turn-tree.ts';
 import { clientRecord, keyParameters } from './admin.ts';
+import { ADD_TOOLS } from './admin-scripts.ts';
 import type { createRedisEverybody } from './everybody.ts';
 import { type Keyspace, sessionKeys } from './keyspace.ts';
+import { toolParameters } from './known-tools.ts';
 import { endText, placeText } from './records.ts';
 import {
   ADD_CLIENTS,
@@ -145,6 +147,7 @@ const KEPT = {
   key: { script: ADD_KEYS, keys: ['keys', 'key-changes', 'key-revocations', 'key-uses'], first: true },
   bypass: { script: ADD_RECORDS, keys: ['bypass'], first: false },
   stoppedProvider: { script: ADD_RECORDS, keys: ['stopped-providers'], first: false },
+  knownTool: { script: ADD_TOOLS, keys: ['known-tools', 'waiting-tools'], first: false },
   audit: { script: ADD_ENTRIES, keys: ['audit', 'audit-ids'], first: false },
 } as const;
 
@@ -158,6 +161,8 @@ function keptParameters({ kind, value }: KeptRecord): (string | number)[] {
       return [value.network, JSON.stringify(value)];
     case 'stoppedProvider':
       return [value.provider, JSON.stringify(value)];
+    case 'knownTool':
+      return toolParameters(value);
     case 'audit':
       return [value.id, JSON.stringify(value)];
   }

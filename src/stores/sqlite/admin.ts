@@ -10,6 +10,7 @@ import type { AdminStore } from '../admin-store.ts';
 import type { Database, Value } from './database.ts';
 import { createSqliteEverybody } from './everybody.ts';
 import type { GroupCommit } from './group-commit.ts';
+import { createSqliteKnownTools } from './known-tools.ts';
 import { createSqliteUsage } from './usage.ts';
 
 type ClientRow = [
@@ -56,6 +57,7 @@ export function createSqliteAdmin(
 ): AdminStore {
   const everybody = createSqliteEverybody(database);
   const usage = createSqliteUsage(database, commits);
+  const tools = createSqliteKnownTools(database);
   const putClient = database.prepare(
     `INSERT INTO clients (${CLIENT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
      ON CONFLICT (id) DO UPDATE SET name = excluded.name, rps = excluded.rps, burst = excluded.burst,
@@ -111,6 +113,12 @@ export function createSqliteAdmin(
       change(entry, () => void putStopped.run(provider, note, stoppedAt)),
     deleteStoppedProvider: (provider, entry) => change(entry, () => removeStopped.run(provider).changes > 0),
     listStoppedProviders: () => commits.read(() => allStopped.all().map(toStoppedProvider)),
+    addKnownTools: (known) => commits.write(() => known.forEach(tools.add)),
+    setWaitingTool: (...given) => commits.write(() => tools.setWaiting(...given)),
+    acceptTool: (server, name, fingerprint, entry) =>
+      change(entry, () => tools.accept(server, name, fingerprint)),
+    forgetTool: (server, name, entry) => change(entry, () => tools.forget(server, name)),
+    listKnownTools: () => commits.read(tools.list),
     saveAudit: (entry) => change(entry, () => undefined),
     listAudit: (page) => commits.read(() => mapped(pageOfAudit(page), toAudit)),
   };

@@ -13,6 +13,7 @@ import type { KeptRecord, RestoreTarget } from '../portable-restore.ts';
 import type { PortableSessionKey, PortableTurn, PortableTurnKey } from '../portable-store.ts';
 import type { Database } from './database.ts';
 import type { GroupCommit } from './group-commit.ts';
+import { createSqliteKnownTools } from './known-tools.ts';
 import { type createSqliteSessions, NOBODY } from './sessions.ts';
 import type { createSqliteTurns } from './turns.ts';
 
@@ -156,6 +157,7 @@ function createKeptStatements(database: Database): (record: KeptRecord) => void 
   const bypass = into('bypass', 'network, note, created_at, expires_at');
   const stopped = into('stopped_providers', 'provider, note, stopped_at');
   const audit = into('audit_log', 'id, at, action, subject, details');
+  const tools = createSqliteKnownTools(database);
 
   return ({ kind, value }) => {
     switch (kind) {
@@ -185,6 +187,9 @@ function createKeptStatements(database: Database): (record: KeptRecord) => void 
         return;
       case 'stoppedProvider':
         stopped.run(value.provider, value.note, value.stoppedAt);
+        return;
+      case 'knownTool':
+        tools.add(value);
         return;
       case 'audit':
         audit.run(value.id, value.at, value.action, value.subject, JSON.stringify(value.details));

@@ -202,7 +202,17 @@ const SIXTH = `
 /** Calls that a turn is about to make, and has made, as JSON: what there is of it if the server dies. */
 const SEVENTH = 'ALTER TABLE running_turns ADD COLUMN calls TEXT';
 
-const migrations: readonly string[] = [FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH, SEVENTH];
+/** Tools of servers: what was accepted of each, and what waits for an operator; both as JSON. */
+const EIGHTH = `
+  CREATE TABLE known_tools (
+    key TEXT NOT NULL PRIMARY KEY,
+    accepted TEXT NOT NULL,
+    waiting TEXT,
+    waiting_fingerprint TEXT
+  ) STRICT, WITHOUT ROWID;
+`;
+
+const migrations: readonly string[] = [FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH, SEVENTH, EIGHTH];
 
 /** The version that this program writes. */
 export const SCHEMA_VERSION = migrations.length;
