@@ -9,6 +9,7 @@ import type { Logger } from 'pino';
 import { createBypass } from './clients/bypass.ts';
 import { createChangeWatch } from './clients/change-watch.ts';
 import { createDirectory } from './clients/directory.ts';
+import { createKnownTools } from './clients/known-tools.ts';
 import { createOwnedSessions } from './clients/owned-sessions.ts';
 import { createProviderOperations } from './clients/provider-operations.ts';
 import { createUsageLedger } from './clients/usage-ledger.ts';
@@ -128,6 +129,12 @@ export async function startParley(config: Config, log: Logger, peers: Peers | nu
     for (const { provider, note } of operations.allStopped()) {
       log.warn({ provider, note }, 'out of service until an operator puts it back');
     }
+    const knownTools = await createKnownTools({
+      adminStore: store.admin,
+      onChanged: (tool) => log.warn(tool, 'a tool is not what was accepted, and is not offered any more'),
+      onFailure: (error) => log.warn({ err: error }, 'what was seen of tools could not be stored'),
+    });
+    const toolboxes = tools.toolboxes(knownTools);
     const targets = createTargetSelection({
       providers,
       fallbacks: config.fallbackProviders,
@@ -170,7 +177,7 @@ export async function startParley(config: Config, log: Logger, peers: Peers | nu
       store,
       leases,
       exchange,
-      toolboxes: tracing.tools(tools.toolboxes),
+      toolboxes: tracing.tools(toolboxes),
       toolStepsMax: config.toolStepsMax,
       limiter: limits.limiter,
       slots: observedSlots(limits.slots, metrics),
@@ -204,7 +211,8 @@ export async function startParley(config: Config, log: Logger, peers: Peers | nu
     const allowlist = createAllowlist([]);
     const bypass = await createBypass({ adminStore: store.admin, onChange: allowlist.replace });
     if (store.isShared) {
-      const reload = () => Promise.all([directory, bypass, operations].map((one) => one.reload()));
+      const reload = () =>
+        Promise.all([directory, bypass, operations, knownTools].map((one) => one.reload()));
       const changes = await createChangeWatch({
         adminStore: opened.admin,
         async onChange(entries) {
@@ -254,6 +262,11 @@ export async function startParley(config: Config, log: Logger, peers: Peers | nu
         ownedSessions,
         sessions,
         operations,
+        tools: {
+          known: knownTools,
+          isConfigured: (server) => tools.sources.get(server) !== undefined,
+          isTrusted: (server) => tools.policyOf(server).trust,
+        },
         providers,
         targets: () => knownTargets(breakers, providers),
         configuration: describeConfig(config),
@@ -262,7 +275,7 @@ export async function startParley(config: Config, log: Logger, peers: Peers | nu
       sessions,
       turns,
       providers,
-      toolboxes: tools.toolboxes,
+      toolboxes,
       readiness: {
         store: () => store.ping(),
         targets: () => knownTargets(breakers, providers),

@@ -6,13 +6,14 @@ import type { Config } from '../config/schema.ts';
 import type { McpServerSettings } from '../tools/mcp-settings.ts';
 import type { ServerReport, ToolSource } from '../tools/tool-source.ts';
 import { createToolSources, openToolSources, type ToolSources } from '../tools/tool-sources.ts';
-import { createToolboxes, type Toolboxes, type ToolPolicy } from '../tools/toolbox.ts';
+import { createToolboxes, type Toolboxes, type ToolPolicy, type ToolRegister } from '../tools/toolbox.ts';
 
 export interface OpenedTools {
   /** With all that they have. */
   sources: ToolSources;
   /** Without the tools that answer turns: those are asked by nobody within one. */
-  toolboxes: Toolboxes;
+  toolboxes(register: ToolRegister): Toolboxes;
+  policyOf(server: string): ToolPolicy;
   /** Null where there is nothing to close. */
   close: (() => Promise<void>) | null;
 }
@@ -33,15 +34,13 @@ export async function openTools(
     log[levelOf(level)]({ server: source, text }, 'tool server');
   const sources = await openToolSources({ servers: servers.map(settingsOf), version, onReport });
   const chatTools = new Map(servers.map(({ name, chat }) => [name, chat?.tool]));
-  const toolboxes = createToolboxes({
-    sources: createToolSources(sources.all.map((source) => withoutTool(source, chatTools.get(source.name)))),
-    policyOf: (name) => servers.find((server) => server.name === name) ?? UNKNOWN,
-    defaultChoice: ALL,
-    resultMaxBytes,
-    onChanged: (tool) =>
-      log.warn({ tool }, 'a tool has changed since it was first seen, and is not offered any more'),
-  });
-  return { sources, toolboxes, close: servers.length === 0 ? null : () => sources.close() };
+  const offering = createToolSources(
+    sources.all.map((source) => withoutTool(source, chatTools.get(source.name))),
+  );
+  const policyOf = (name: string) => servers.find((server) => server.name === name) ?? UNKNOWN;
+  const toolboxes = (register: ToolRegister) =>
+    createToolboxes({ sources: offering, policyOf, defaultChoice: ALL, resultMaxBytes, register });
+  return { sources, toolboxes, policyOf, close: servers.length === 0 ? null : () => sources.close() };
 }
 
 /** The same source, which lists all tools but this. */

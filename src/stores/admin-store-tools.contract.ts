@@ -64,7 +64,7 @@ export const toolTests: Sentence[] = [
       const accepted = await Promise.all(
         entries.map((entry) => store.acceptTool('files', 'read', 'f3', entry)),
       );
-      assert.deepEqual(accepted.toSorted(), [false, true]);
+      assert.deepEqual(accepted.filter(Boolean), [true]);
       assert.deepEqual((await store.listKnownTools())[0], sampleTool({ accepted: third }));
       assert.deepEqual((await store.listAudit(ALL)).data, [entries[accepted.indexOf(true)]]);
     },

@@ -6,7 +6,7 @@
 import type { ToolChoice } from '../conversation/session.ts';
 import { boundedResult } from './result-size.ts';
 import { toolFingerprint } from './tool-fingerprint.ts';
-import { modelToolName, shownToolName } from './tool-names.ts';
+import { modelToolName } from './tool-names.ts';
 import { choosesServer, choosesTool, matchesPattern } from './tool-patterns.ts';
 import type { CallOptions, Tool, ToolResult, ToolSource } from './tool-source.ts';
 import type { ListedTools, ToolSources } from './tool-sources.ts';
@@ -51,7 +51,7 @@ export interface Toolboxes {
 
 /** How far the operator trusts a source. */
 export interface ToolPolicy {
-  /** Whether a tool is offered although it is no longer what it was when it was first seen. */
+  /** Whether a tool is offered although it is no longer what was accepted. */
   trust: boolean;
   /** Patterns of tools whose calls somebody has to approve. */
   requireApproval: readonly string[];
@@ -66,8 +66,19 @@ export interface ToolboxesOptions {
   defaultChoice: ToolChoice;
   /** Of the text of a result, and of its parts together. */
   resultMaxBytes: number;
-  /** Told of a tool, by its name for people, that is not offered any more because it has changed. */
-  onChanged(tool: string): void;
+  register: ToolRegister;
+}
+
+/** Knows what was accepted of tools. */
+export interface ToolRegister {
+  /** Of each tool, in their order, whether it is what was accepted. Never rejects. */
+  judge(seen: readonly SeenTool[]): Promise<readonly boolean[]>;
+}
+
+/** A tool as its server describes it, with a fingerprint of that. */
+export interface SeenTool extends Pick<Tool, 'name' | 'description' | 'inputSchema'> {
+  server: string;
+  fingerprint: string;
 }
 
 /** How long a turn waits for lists of tools that were never read, all together. */
@@ -76,10 +87,9 @@ const PATIENCE_MILLISECONDS = 3000;
 const EMPTY: Toolbox = { functions: [], find: () => undefined, instructions: null };
 
 export function createToolboxes(options: ToolboxesOptions): Toolboxes {
-  const { sources, policyOf, defaultChoice, resultMaxBytes, onChanged } = options;
-  /** What each tool was when it was first seen, by its name for people. */
-  const firstSeen = new Map<string, string>();
-  const changed = new Set<string>();
+  const { sources, policyOf, defaultChoice, resultMaxBytes, register } = options;
+  /** Lists are kept, and so are their tools. */
+  const fingerprints = new WeakMap<Tool, string>();
   return { open, list: (signal) => offeredOf(sources.all, signal) };
 
   async function open(
@@ -107,22 +117,23 @@ export function createToolboxes(options: ToolboxesOptions): Toolboxes {
 
   async function offeredOf(asked: readonly ToolSource[], signal: AbortSignal): Promise<ListedTools> {
     const listed = await sources.list(asked, { patienceMs: PATIENCE_MILLISECONDS, signal });
-    return { ...listed, tools: listed.tools.filter(({ source, tool }) => isOffered(source.name, tool)) };
-  }
-
-  function isOffered(server: string, tool: Tool): boolean {
-    return policyOf(server).trust || isAsFirstSeen(shownToolName(server, tool.name), tool);
+    return { ...listed, tools: await acceptedOf(listed.tools) };
   }
 
   /** A description that changes behind the operator's back can tell a model anything. */
-  function isAsFirstSeen(name: string, tool: Tool): boolean {
-    const fingerprint = toolFingerprint(tool);
-    const first = firstSeen.get(name) ?? fingerprint;
-    firstSeen.set(name, first);
-    if (first === fingerprint) return changed.delete(name) || true;
-    if (!changed.has(name)) onChanged(name);
-    changed.add(name);
-    return false;
+  async function acceptedOf(tools: ListedTools['tools']): Promise<ListedTools['tools']> {
+    const doubted = tools.filter(({ source }) => !policyOf(source.name).trust);
+    const seen = doubted.map(({ source, tool }) => seenTool(source.name, tool));
+    const accepted = seen.length === 0 ? [] : await register.judge(seen);
+    const refused = new Set(doubted.filter((_, index) => accepted[index] !== true));
+    return refused.size === 0 ? tools : tools.filter((one) => !refused.has(one));
+  }
+
+  function seenTool(server: string, tool: Tool): SeenTool {
+    const fingerprint = fingerprints.get(tool) ?? toolFingerprint(tool);
+    fingerprints.set(tool, fingerprint);
+    const { name, description, inputSchema } = tool;
+    return { server, name, description, inputSchema, fingerprint };
   }
 
   function instructionsOf(asked: readonly ToolSource[]): string | null {

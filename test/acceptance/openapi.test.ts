@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Compile } from 'typebox/compile';
+import { startMcpDouble } from '../mcp-double.ts';
 import type { Operation } from './openapi-document.ts';
 import { type ParleyWithDouble, startParleyWithDouble } from './parley-with-double.ts';
 
@@ -50,6 +51,9 @@ const OPERATIONS = [
   'POST /admin/providers/{provider}/stop',
   'POST /admin/providers/{provider}/start',
   'POST /admin/providers/{provider}/reset',
+  'GET /admin/tools',
+  'POST /admin/tools/{server}/{tool}/accept',
+  'DELETE /admin/tools/{server}/{tool}',
   'GET /admin/config',
   'GET /admin/audit',
 ];
@@ -208,9 +212,15 @@ function deletingLast(operations: readonly string[]): string[] {
 }
 
 test('every operation of the administration answers, and as documented', async (context) => {
-  const administered = await startParleyWithDouble({ ADMIN_TOKEN: 'admin' });
-  context.after(() => administered.close());
+  const mcp = await startMcpDouble('stateless');
+  const administered = await startParleyWithDouble({ ADMIN_TOKEN: 'admin', MCP_SERVER_URL: mcp.url });
+  context.after(async () => {
+    await administered.close();
+    await mcp.close();
+  });
   const token = { 'x-admin-token': 'admin' };
+  await administered.call('GET', '/tools');
+  const seen = await administered.call('GET', '/admin/tools', undefined, token);
   const sessionId = await administered.newSession({ metadata: { k: 'v' } });
   const { turn_id: turnId } = await administered.converse(sessionId, 'Hello');
   const made = await administered.call('POST', '/admin/clients', { name: 'one', limits: { rps: 2 } }, token);
@@ -221,6 +231,8 @@ test('every operation of the administration answers, and as documented', async (
     session_id: sessionId,
     turn_id: turnId,
     provider: 'openai',
+    server: 'mcp',
+    tool: seen.body.data[0].name,
   };
   const queries: Record<string, string> = { 'DELETE /admin/sessions': '?owner=open' };
   const bodies: Record<string, object> = {
@@ -230,6 +242,7 @@ test('every operation of the administration answers, and as documented', async (
     'POST /admin/keys/{key_id}/rotate': { grace_seconds: 60 },
     'POST /admin/providers/{provider}/stop': { note: 'n' },
     'POST /admin/providers/{provider}/reset': { model: 'double-model' },
+    'POST /admin/tools/{server}/{tool}/accept': { fingerprint: seen.body.data[0].accepted.fingerprint },
   };
   const ofKeysBeforeClients = (name: string) => (name.startsWith('DELETE /admin/clients') ? 1 : 0);
   const names = deletingLast(OPERATIONS.filter((operation) => operation.includes(' /admin/')));

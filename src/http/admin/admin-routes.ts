@@ -9,6 +9,7 @@ import { addClientRoutes } from './client-routes.ts';
 import { addConfigRoute } from './config-route.ts';
 import { addAdminProviderRoutes } from './provider-routes.ts';
 import { addOwnedSessionRoutes } from './session-routes.ts';
+import { addKnownToolRoutes } from './tool-routes.ts';
 import { addRecentTurnRoutes } from './turn-routes.ts';
 import { addUsageRoute } from './usage-route.ts';
 
@@ -21,6 +22,7 @@ export async function addAdminRoutes(app: App, rooms: AdminRooms): Promise<void>
     addRecentTurnRoutes(routes, rooms);
     addUsageRoute(routes, rooms);
     addAdminProviderRoutes(routes, rooms);
+    addKnownToolRoutes(routes, rooms);
     addConfigRoute(routes, rooms);
     addAuditRoute(routes, rooms);
   });

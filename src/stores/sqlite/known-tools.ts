@@ -20,7 +20,7 @@ export function createSqliteKnownTools(database: Database) {
   );
   const remove = database.prepare('DELETE FROM known_tools WHERE key = ?');
   const all = database.prepare<[accepted: string, waiting: string | null]>(
-    'SELECT accepted, waiting FROM known_tools',
+    'SELECT accepted, waiting FROM known_tools ORDER BY key',
   );
   return {
     add,

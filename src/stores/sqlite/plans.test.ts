@@ -17,7 +17,7 @@ import { createSqliteTurns } from './turns.ts';
 const MEANT_SCAN = /^SCAN (path|climb|running_turns|oldest)$/;
 /** What operators keep is read whole, or from one end, in the order of its key. */
 const MEANT_LIST =
-  /^SELECT [\w, ]+ FROM (api_keys ORDER BY id|bypass ORDER BY network|stopped_providers ORDER BY provider|(clients|audit_log) +ORDER BY id (A|DE)SC LIMIT \?)$/;
+  /^SELECT [\w, ]+ FROM (api_keys ORDER BY id|bypass ORDER BY network|known_tools ORDER BY key|stopped_providers ORDER BY provider|(clients|audit_log) +ORDER BY id (A|DE)SC LIMIT \?)$/;
 
 test('no statement scans a table, and every index has a use', (context) => {
   const { database, statements } = setUp(context);
