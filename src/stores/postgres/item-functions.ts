@@ -28,6 +28,7 @@ const deleteItem = (schema: string) => `
   RETURNS boolean LANGUAGE plpgsql ${BY_INDEX} AS $function$
   DECLARE
     v_session bigint;
+    v_turn record;
   BEGIN
     SELECT s.sequence INTO v_session FROM ${schema}.sessions s
     WHERE s.id = p_session AND s.owner = p_owner FOR NO KEY UPDATE;
@@ -39,14 +40,17 @@ const deleteItem = (schema: string) => `
     ) THEN
       RETURN false;
     END IF;
-    UPDATE ${schema}.turns t SET items = c.input
-    FROM json_to_recordset(p_turns) AS c (number integer, input text)
-    WHERE t.session = v_session AND t.number = c.number AND t.items <> c.input;
-    UPDATE ${schema}.outcomes o SET status = c.status, items = c.output, record = c.record
-    FROM json_to_recordset(p_turns) AS c (number integer, status text, output text, record text)
-    WHERE o.session = v_session AND o.number = c.number AND o.items <> c.output;
-    DELETE FROM ${schema}.placed_items i USING json_to_recordset(p_turns) AS c (number integer)
-    WHERE i.session = v_session AND i.id = p_item AND i.number = c.number;
+    -- One by one: a join might read all turns of the session to find a few.
+    FOR v_turn IN SELECT * FROM json_to_recordset(p_turns)
+      AS c (number integer, status text, input text, output text, record text)
+    LOOP
+      UPDATE ${schema}.turns t SET items = v_turn.input
+      WHERE t.session = v_session AND t.number = v_turn.number AND t.items <> v_turn.input;
+      UPDATE ${schema}.outcomes o SET status = v_turn.status, items = v_turn.output, record = v_turn.record
+      WHERE o.session = v_session AND o.number = v_turn.number AND o.items <> v_turn.output;
+      DELETE FROM ${schema}.placed_items i
+      WHERE i.session = v_session AND i.id = p_item AND i.number = v_turn.number;
+    END LOOP;
     RETURN true;
   END
   $function$;
