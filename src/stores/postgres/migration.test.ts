@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { openPostgresStore } from '../postgres.ts';
-import { createdSession, OWNER, runTurn } from '../store-samples.contract.ts';
+import { createdSession, OWNER, runTurn, userMessage } from '../store-samples.contract.ts';
 import { PATIENT, skip, testPostgres } from './samples.contract.ts';
 import { SCHEMA_VERSION } from './schema.ts';
 
@@ -72,6 +72,28 @@ test("a schema with somebody else's tables is refused, and left as it was", { sk
   await assert.rejects(openPostgresStore(location, PATIENT), /holds tables that are not Parley's/);
   const tables = await postgres.execute(`SELECT tablename FROM pg_tables WHERE schemaname = '${schema}'`);
   assert.deepEqual(tables, [{ tablename: 'sessions' }]);
+});
+
+test('a schema of version 1 keeps its conversations, of which items can be deleted and listed', {
+  skip,
+}, async () => {
+  const location = postgres.location();
+  const schema = schemaOf(location);
+  const old = await openPostgresStore(location, PATIENT);
+  const session = await createdSession(old);
+  const input = [userMessage()];
+  await runTurn(old, session, { input });
+  await old.close();
+  // What version 2 has added.
+  await postgres.execute(
+    `DROP FUNCTION ${schema}.turns_with_1, ${schema}.delete_item_1, ${schema}.list_items_2`,
+  );
+  await postgres.execute(`UPDATE ${schema}.parley_version SET version = 1`);
+  const store = await openPostgresStore(location, PATIENT);
+  assert.equal(await store.deleteItem(OWNER, session.id, input[0]!.id), true);
+  const page = await store.listItems(OWNER, session.id, { limit: 9, after: null, order: 'asc' });
+  assert.equal(page!.data.length, 1);
+  await store.close();
 });
 
 test('a migration that fails leaves the version before', { skip }, async () => {
