@@ -53,6 +53,7 @@ export const errorCatalogue = {
   bypass_not_found: entry(404, 'The allowlist has no such entry.'),
   client_not_found: entry(404, 'There is no such client.'),
   key_not_found: entry(404, 'There is no such key.'),
+  input_not_found: entry(404, 'Nothing of that id is asked at the moment.'),
   tool_not_known: entry(404, 'No such tool was ever seen.'),
   route_not_found: entry(404, 'There is nothing at this path.'),
   method_not_allowed: entry(405, 'This path does not answer to that method; see the Allow header.'),
@@ -75,6 +76,7 @@ export const errorCatalogue = {
   provider_out_of_service: entry(503, 'Every provider that could answer was taken out of service.', true),
   server_shutting_down: entry(503, 'The server is shutting down.', true),
   store_unavailable: entry(503, 'The store cannot be reached or written to at the moment.', true),
+  turn_not_reached: entry(503, 'The server that runs the turn could not be told.', true),
   tool_steps_exceeded: entry(502, 'The model went on calling tools when it was to answer.', true),
   provider_timeout: entry(504, 'No provider answered in time.', true),
 } as const satisfies Record<string, CatalogueEntry>;

@@ -194,8 +194,10 @@ export async function shownToEnd(live: LiveTurn, after = -1): Promise<unknown[]>
 }
 
 /** Resolves when the turn has come to an event of that type. */
-export async function reached(live: LiveTurn, type: TurnEvent['type']): Promise<void> {
-  for await (const next of follow(live, -1)) if (next !== 'expired' && next.event.type === type) return;
+export async function reached(live: LiveTurn, type: TurnEvent['type']): Promise<TurnEvent> {
+  for await (const next of follow(live, -1)) {
+    if (next !== 'expired' && next.event.type === type) return next.event;
+  }
   throw new Error(`the turn is over without ${type}`);
 }
 

@@ -86,6 +86,8 @@ it('shows no secret', () => {
     eager: false,
     trust: false,
     require_approval: [],
+    sampling: false,
+    roots: [],
     chat: null,
   };
   const credentials = { client_id: 'c', client_secret: '***', issuer: 'https://i', scope: null };

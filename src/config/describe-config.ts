@@ -59,6 +59,8 @@ function shownServer({ name, reach, tools, ...rest }: McpServerConfig): Record<s
     eager: rest.eager,
     trust: rest.trust,
     require_approval: rest.requireApproval,
+    sampling: rest.sampling,
+    roots: rest.roots,
     chat: rest.chat && { tool: rest.chat.tool, context_tokens: rest.chat.contextTokens },
   };
 }

@@ -17,6 +17,8 @@ const defaults = {
   eager: false,
   trust: false,
   requireApproval: [],
+  sampling: false,
+  roots: [],
   chat: null,
 };
 
@@ -35,6 +37,8 @@ mcp_servers:
     eager: true
     trust: true
     require_approval: ["write_*"]
+    sampling: true
+    roots: [/srv/work, "file:///srv/more%20work"]
     chat: {tool: answer, context_tokens: 32000}
   - {name: remote, url: "https://h/mcp?v=1", headers: {X-Team: a}, api_key: "\${KEY}", require_approval: true}
   - {name: plain, url: "http://127.0.0.1:3000/mcp", tools: {}, api_key: "", args: }`;
@@ -56,6 +60,8 @@ mcp_servers:
         eager: true,
         trust: true,
         requireApproval: ['write_*'],
+        sampling: true,
+        roots: ['/srv/work', 'file:///srv/more%20work'],
         chat: { tool: 'answer', contextTokens: 32_000 },
       },
       {
@@ -134,6 +140,9 @@ mcp_servers:
     [withUrl('timeout_seconds: 0'), /timeout_seconds \(.*must be > 0$/],
     [withUrl('max_concurrent: 0'), /max_concurrent \(.*must be >= 1$/],
     [withUrl('eager: "yes"'), /eager \(.*must be boolean$/],
+    [withUrl('roots: [work]'), /roots\[0\] \(.*must be an absolute path or a file: URI$/],
+    [withUrl('roots: ["https://h/"]'), /roots\[0\] \(.*must be an absolute path or a file: URI$/],
+    [withUrl('sampling: some'), /sampling \(/],
     [withUrl('require_approval: some'), /require_approval \(.*must be true, false or a list of patterns$/],
     [withUrl('require_approval: [""]'), /require_approval \(.*must be true, false or a list of patterns$/],
     [withUrl('chat: true'), /chat \(.*must be object$/],

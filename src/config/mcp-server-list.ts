@@ -37,6 +37,10 @@ export interface McpServerConfig {
   /** Patterns of the tools whose calls wait for somebody's approval. */
   readonly requireApproval: readonly string[];
   /** Of a server that is a provider as well: which of its tools answers, and how many tokens that takes. */
+  /** Whether its tools may ask the turn's model something. */
+  readonly sampling: boolean;
+  /** Directories that it is told of: absolute paths, or `file:` URIs. */
+  readonly roots: readonly string[];
   readonly chat: McpChatConfig | null;
 }
 
@@ -174,6 +178,8 @@ function serverConfig(entry: Omit<Entry, 'url'>, reach: McpServerConfig['reach']
     eager: entry.eager ?? false,
     trust: entry.trust ?? false,
     requireApproval: Object.freeze(approvalPatterns(entry.require_approval ?? false)),
+    sampling: entry.sampling ?? false,
+    roots: Object.freeze(entry.roots ?? []),
     chat: entry.chat === undefined ? null : chatConfig(entry.chat),
   });
 }

@@ -1,5 +1,6 @@
 /** The fields of an entry of `mcp_servers`: what each may hold, and how it is described. What they mean together is not here. */
 
+import { isAbsolute } from 'node:path';
 import { Type } from 'typebox';
 import {
   HEADER_TEXT,
@@ -126,6 +127,19 @@ export const mcpServerSchema = Type.Object(
         }),
         (value) => typeof value === 'boolean' || isPatterns(value),
         () => 'must be true, false or a list of patterns',
+      ),
+    ),
+    sampling: yesOrNo(
+      "Whether its tools may have the turn's model answer something for them, at the client's expense (`false`).",
+    ),
+    roots: Type.Optional(
+      Type.Array(
+        Type.Refine(
+          Type.String(),
+          (root) => isAbsolute(root) || /^file:\/\/\/./.test(root),
+          () => 'must be an absolute path or a file: URI',
+        ),
+        { description: 'Directories that the server is told of: absolute paths, or `file:` URIs.' },
       ),
     ),
     chat: Type.Optional(

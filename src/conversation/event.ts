@@ -4,7 +4,7 @@
  */
 
 import type { ApprovalRequestItem, FunctionCallItem, McpCallItem } from './item.ts';
-import type { ToolProgress } from './trace.ts';
+import type { InputAction, InputAsked, ToolProgress } from './trace.ts';
 import type { Turn } from './turn.ts';
 
 export type TurnEvent =
@@ -18,6 +18,10 @@ export type TurnEvent =
   | { type: 'tool.started'; call: StartedCall }
   | { type: 'tool.progress'; callId: string; progress: ToolProgress }
   | { type: 'tool.completed'; call: McpCallItem }
+  /** A tool asks the user something, and waits. */
+  | { type: 'tool.input_requested'; call: StartedCall; asked: InputAsked }
+  /** It waits no more: somebody has answered, or nobody in time. */
+  | { type: 'tool.input_answered'; requestId: string; action: InputAction }
   /** A call waits for somebody's approval, and the turn will end without it. */
   | { type: 'tool.approval_requested'; request: ApprovalRequestItem }
   /** What came since the last call is not part of the answer: a rescue could not continue it. */

@@ -16,7 +16,20 @@ export type TraceStep =
    * the output, under its id.
    */
   | { kind: 'tool-started' | 'tool-completed' | 'approval-asked' | 'tool-requested'; itemId: string }
-  | { kind: 'tool-progress'; itemId: string; progress: ToolProgress };
+  | { kind: 'tool-progress'; itemId: string; progress: ToolProgress }
+  /** A tool has asked for something to be entered, and what has become of that: what was entered is kept nowhere. */
+  | { kind: 'input-asked'; itemId: string; asked: InputAsked }
+  | { kind: 'input-given'; itemId: string; requestId: string; action: InputAction };
+
+/** What a tool asks the user, in its server's words. */
+export interface InputAsked {
+  requestId: string;
+  message: string;
+  /** JSON Schema of an object with plain values. */
+  schema: Readonly<Record<string, unknown>>;
+}
+
+export type InputAction = 'accept' | 'decline' | 'cancel';
 
 /** What a model says: to the caller, why it will not, and to itself. */
 export type TextKind = 'message' | 'refusal' | 'reasoning';

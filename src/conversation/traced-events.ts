@@ -58,6 +58,12 @@ function eventsOf(step: Happening, calls: ReadonlyMap<string, Call>): TurnEvent[
   if (call === undefined) return [];
   if (call.type === 'function_call') return [{ type: 'tool.requested', call: requestedCall(call) }];
   if (call.type === 'mcp_approval_request') return [{ type: 'tool.approval_requested', request: call }];
+  if (step.kind === 'input-asked') {
+    return [{ type: 'tool.input_requested', call: startedCall(call), asked: step.asked }];
+  }
+  if (step.kind === 'input-given') {
+    return [{ type: 'tool.input_answered', requestId: step.requestId, action: step.action }];
+  }
   if (step.kind === 'tool-progress') {
     return [{ type: 'tool.progress', callId: call.call_id, progress: step.progress }];
   }

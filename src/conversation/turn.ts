@@ -34,6 +34,8 @@ export interface Attempt {
   firstTokenMilliseconds: number | null;
   milliseconds: number;
   usage: Usage | null;
+  /** The tool that had the model asked, as `server.tool`; left out for a try at answering the turn. */
+  sampledFor?: string;
   /** Events of the stream that could not be read and were skipped. */
   malformedEvents?: number;
 }
@@ -98,6 +100,8 @@ export function joinsConversation({
 
 /** The target whose answer the turn has; null if none answered. */
 export function servedBy({ attempts }: Pick<TurnOutcome, 'attempts'>): ServedBy | null {
-  const attempt = attempts.findLast(({ status }) => status === 'completed');
+  const attempt = attempts.findLast(
+    ({ status, sampledFor }) => status === 'completed' && sampledFor === undefined,
+  );
   return attempt === undefined ? null : { provider: attempt.provider, model: attempt.model };
 }

@@ -18,6 +18,7 @@ import { followRequests } from './request-trace.ts';
 import type { App, Rooms } from './rooms.ts';
 import { addApprovalRoutes } from './routes/approvals.ts';
 import { addHealthRoute } from './routes/health.ts';
+import { addInputRoutes } from './routes/inputs.ts';
 import { addMessageRoutes } from './routes/messages.ts';
 import { addMetricsRoute } from './routes/metrics.ts';
 import { addProviderRoutes } from './routes/providers.ts';
@@ -91,6 +92,7 @@ async function createApi(
     addProviderRoutes(routes, rooms);
     addToolRoutes(routes, rooms);
     addApprovalRoutes(routes, rooms);
+    addInputRoutes(routes, rooms);
     addSessionRoutes(routes, rooms);
     addMessageRoutes(routes, rooms);
     addTurnRoutes(routes, rooms);

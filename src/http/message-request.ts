@@ -35,6 +35,7 @@ export function turnRequest(
     parentTurnId: body.parent_turn_id,
     onBusy: body.on_busy ?? 'queue',
     key: envelope.key,
+    elicitation: body.elicitation ?? false,
     requestId: envelope.requestId,
   };
 }

@@ -51,6 +51,13 @@ function dataOf(event: TurnEvent, requestId: string): unknown {
     }
     case 'tool.progress':
       return { call_id: event.callId, ...event.progress };
+    case 'tool.input_requested': {
+      const { call_id, server_label: server, name } = event.call;
+      const { requestId: request_id, message, schema } = event.asked;
+      return { request_id, call_id, server, name, message, schema };
+    }
+    case 'tool.input_answered':
+      return { request_id: event.requestId, action: event.action };
     case 'tool.completed': {
       const { call_id, output, error, duration_ms: milliseconds } = event.call;
       return { call_id, ...(error === null ? { output } : { error }), milliseconds };

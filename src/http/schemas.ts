@@ -5,6 +5,7 @@
 
 import { type TSchema, type TString, type TStringOptions, Type } from 'typebox';
 import type { Message as ConversationMessage } from '../conversation/message.ts';
+import { Elicitation } from './call-schemas.ts';
 
 const STRICT = { additionalProperties: false };
 
@@ -164,6 +165,7 @@ export const MessageRequest = Type.Object(
         description: 'Whether the turn goes on when the connection closes before the answer is whole',
       }),
     ),
+    elicitation: Type.Optional(Elicitation),
     stream: Type.Optional(Type.Boolean({ description: 'Whether the answer comes as server-sent events' })),
   },
   STRICT,
@@ -190,33 +192,6 @@ const EventNumber = Type.String({
 });
 export const EventsQuery = Type.Object({ after: Type.Optional(EventNumber) }, STRICT);
 export const EventsHeaders = Type.Object({ 'last-event-id': Type.Optional(EventNumber) });
-
-export const ApprovalsRequest = Type.Object(
-  {
-    approvals: Type.Array(
-      Type.Object(
-        {
-          approval_request_id: Type.String({
-            minLength: 1,
-            maxLength: 100,
-            description: 'The id of an `mcp_approval_request` in the output of the turn',
-          }),
-          approve: Type.Boolean(),
-          reason: Type.Optional(Type.String({ maxLength: 10_000, description: 'Why not, for the model' })),
-        },
-        STRICT,
-      ),
-      { minItems: 1, maxItems: 128 },
-    ),
-    options: Type.Optional(
-      Type.Record(Type.String(), Type.Unknown(), {
-        description: 'As those of a message: the settings of the turn before do not hold for this one',
-      }),
-    ),
-    stream: Type.Optional(Type.Boolean({ description: 'Whether the answer comes as server-sent events' })),
-  },
-  STRICT,
-);
 
 /** There is nothing to say beyond what the path says. */
 export const CancelRequest = Type.Object({}, STRICT);
@@ -273,6 +248,11 @@ const Attempt = Type.Object({
   first_token_ms: nullable(Type.Integer()),
   duration_ms: Type.Integer(),
   usage: nullable(Usage),
+  sampled_for: Type.Optional(
+    Type.String({
+      description: 'The tool, as `server.tool`, that had the model asked; no try at answering the turn',
+    }),
+  ),
   malformed_events: Type.Optional(
     Type.Integer({ description: "Events of the provider's stream that could not be read and were skipped" }),
   ),

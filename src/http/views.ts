@@ -149,7 +149,7 @@ function turnMessages({ id, input, output, createdAt, completedAt }: SeenTurn): 
 }
 
 export function attemptView(attempt: Attempt): Static<typeof schemas.Answer>['attempts'][number] {
-  const { error, malformedEvents = 0 } = attempt;
+  const { error, sampledFor, malformedEvents = 0 } = attempt;
   return {
     provider: attempt.provider,
     model: attempt.model,
@@ -166,6 +166,7 @@ export function attemptView(attempt: Attempt): Static<typeof schemas.Answer>['at
     first_token_ms: attempt.firstTokenMilliseconds,
     duration_ms: attempt.milliseconds,
     usage: attempt.usage,
+    ...(sampledFor === undefined ? {} : { sampled_for: sampledFor }),
     ...(malformedEvents === 0 ? {} : { malformed_events: malformedEvents }),
   };
 }

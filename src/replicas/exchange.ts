@@ -8,6 +8,8 @@
 
 import type { TurnEvent } from '../conversation/event.ts';
 import type { TargetReport } from '../conversation/target-state.ts';
+import type { InputAction } from '../conversation/trace.ts';
+import type { ErrorCode, ErrorDetails } from '../errors.ts';
 
 export interface Exchange {
   /** What this server is called by the others; a name of its own for each time that it runs. */
@@ -46,8 +48,22 @@ export type Notice =
   | { kind: 'follow'; turn: TurnName; follower: DistantFollower; after: number; room: number; again: boolean }
   /** For a follower: events of its turn under the numbers from `first` on. The last event of a turn is never among them. */
   | { kind: 'events'; followerId: string; first: number; events: TurnEvent[] }
+  /** Something was entered for a tool of the turn; whoever runs it says to the server `from` that it was taken. */
+  | { kind: 'input'; id: string; from: string; turn: TurnName; requestId: string; answer: EnteredInput }
+  /** Refused with that error of the catalogue; null if it was taken. */
+  | {
+      kind: 'input-taken';
+      id: string;
+      refusal: { code: ErrorCode; details?: ErrorDetails | undefined } | null;
+    }
   /** What a server has found out of a target's health. */
   | { kind: 'target'; report: TargetReport };
+
+/** What somebody has answered to a tool that asks. */
+export interface EnteredInput {
+  action: InputAction;
+  content?: Record<string, unknown>;
+}
 
 /** Names a turn, and by its owner only for those who may know it. */
 export interface TurnName {

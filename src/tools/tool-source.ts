@@ -168,6 +168,14 @@ export interface ServerRequests {
   readonly roots?: readonly { readonly uri: string; readonly name?: string }[];
 }
 
+/** Answers what a server asks in the course of a call, in the name of whoever has made the call. */
+export interface CallContext {
+  /** As `ServerRequests.sample`. */
+  sample(params: Readonly<Record<string, unknown>>, signal: AbortSignal): Promise<Record<string, unknown>>;
+  /** As `ServerRequests.elicit`. */
+  elicit(params: Readonly<Record<string, unknown>>, signal: AbortSignal): Promise<ElicitationAnswer>;
+}
+
 export interface ElicitationAnswer {
   action: 'accept' | 'decline' | 'cancel';
   content?: Record<string, unknown>;

@@ -40,17 +40,26 @@ export interface OpenToolSourcesOptions {
   readonly servers: readonly McpServerSettings[];
   /** Parley's, told to servers. */
   readonly version: string;
-  readonly requests?: ServerRequests;
+  /** What the server of that name may ask for; left out, nothing. */
+  readonly requestsOf?: (server: string) => ServerRequests;
   readonly onReport?: (report: ServerReport) => void;
   readonly bounds?: McpBounds;
 }
 
 /** The sources of the configuration. Connects to none but the eager ones, and waits for none. */
-export async function openToolSources({ servers, ...rest }: OpenToolSourcesOptions): Promise<ToolSources> {
+export async function openToolSources({
+  servers,
+  requestsOf,
+  ...rest
+}: OpenToolSourcesOptions): Promise<ToolSources> {
   if (servers.length === 0) return createToolSources([]);
   // The driver costs a tenth of a second at start, and memory, that most servers need not have.
   const { createMcpSource } = await import('./mcp.ts');
-  return createToolSources(servers.map((settings) => createMcpSource({ settings, ...rest })));
+  return createToolSources(
+    servers.map((settings) =>
+      createMcpSource({ settings, requests: requestsOf?.(settings.name) ?? {}, ...rest }),
+    ),
+  );
 }
 
 export function createToolSources(all: readonly ToolSource[]): ToolSources {

@@ -113,10 +113,25 @@ export function createAnswer(turnId: string): Answer {
         return replaceCall(event.call);
       case 'call-progress':
         return trace.tool({ kind: 'tool-progress', itemId: event.call.id, progress: event.progress });
+      case 'input-asked':
+        return trace.tool({ kind: 'input-asked', itemId: event.call.id, asked: event.asked });
+      case 'input-given': {
+        const { requestId, action } = event;
+        return trace.tool({ kind: 'input-given', itemId: event.call.id, requestId, action });
+      }
+      case 'sampled':
+        return addSampling(event.attempts, event.usage);
       case 'call-ended':
         trace.tool({ kind: 'tool-completed', itemId: event.call.id });
         replaceCall(event.call);
     }
+  }
+
+  /** What others have asked the model is no part of the answer, and part of what the turn has cost. */
+  function addSampling(made: readonly Attempt[], usage: Usage | null): void {
+    attempts.push(...made);
+    if (finish === null) usedBefore = sumOfUsage(usedBefore, usage);
+    else finish = { ...finish, usage: sumOfUsage(finish.usage, usage) };
   }
 
   function nextStep(): void {
@@ -136,7 +151,8 @@ export function createAnswer(turnId: string): Answer {
 
   function addText(kind: TextKind, text: string): void {
     trace.add(kind, text.length);
-    const last = pieces.length > stepStart ? pieces.at(-1) : undefined;
+    // A call of the server's in between is no event, and so parts nothing for whoever follows.
+    const last = pieces.slice(stepStart).findLast((piece) => piece.kind !== 'own-call');
     if (last?.kind === kind) last.text += text;
     else pieces.push({ kind, id: newItemId(kind === 'reasoning' ? 'rs' : 'msg'), text });
   }

@@ -21,17 +21,26 @@ export interface TurnsElsewhere extends Pick<DistantTurnOptions, 'exchange' | 'w
  * and `turn_not_found`, and `store_unavailable` for one whose end could not be stored yet.
  */
 export async function findElsewhere(turn: TurnName, { store, ...heard }: TurnsElsewhere): Promise<LiveTurn> {
-  const { owner, sessionId, turnId } = turn;
+  const { owner } = turn;
   for (let tries = 1; ; tries += 1) {
-    const session = await store.getSession(owner, sessionId);
-    if (session === null || isExpired(session, Date.now())) throw new AppError('session_not_found');
-    const stored = await store.getTurn(owner, sessionId, turnId);
-    if (stored === null) throw new AppError('turn_not_found');
+    const stored = await storedTurn(turn, store);
     if (stored.status !== 'in_progress') return replayOf(store, owner, stored);
     if (store.isShared) return distantTurn({ ...heard, turn, look: () => endedTurn(store, turn) });
     if (tries === PATIENCE.tries) throw new AppError('store_unavailable');
     await pause(PATIENCE.milliseconds);
   }
+}
+
+/** The turn as it is stored. Throws `session_not_found` and `turn_not_found`. */
+export async function storedTurn(
+  { owner, sessionId, turnId }: TurnName,
+  store: Pick<Store, 'getSession' | 'getTurn'>,
+): Promise<Turn> {
+  const session = await store.getSession(owner, sessionId);
+  if (session === null || isExpired(session, Date.now())) throw new AppError('session_not_found');
+  const stored = await store.getTurn(owner, sessionId, turnId);
+  if (stored === null) throw new AppError('turn_not_found');
+  return stored;
 }
 
 /** Null while it runs. */

@@ -170,6 +170,7 @@ function lengthOf(event: TurnEvent): number {
   if ('text' in event) return event.text.length;
   if (event.type === 'tool.started' || event.type === 'tool.requested') return event.call.arguments.length;
   if (event.type === 'tool.approval_requested') return event.request.arguments.length;
+  if (event.type === 'tool.input_requested') return JSON.stringify(event.asked).length;
   if (event.type !== 'tool.completed') return 0;
   const { output, error, content, structured_content: structured } = event.call;
   const more =

@@ -4,12 +4,16 @@
  */
 
 import type { Item, McpCallItem } from '../conversation/item.ts';
+import { type Attempt, servedBy } from '../conversation/turn.ts';
+import type { Usage } from '../conversation/usage.ts';
 import { AppError } from '../errors.ts';
 import { type RouteConditions, type RoutedPrompt, type RouteEvent, route } from '../routing/route.ts';
 import type { Targets } from '../routing/target.ts';
+import type { CallContext } from '../tools/tool-source.ts';
 import type { Toolbox } from '../tools/toolbox.ts';
 import type { Answer } from './answer.ts';
 import type { DecidedCall } from './decided-calls.ts';
+import type { TurnInputs } from './inputs.ts';
 import {
   type AskedCall,
   approvalRequest,
@@ -20,6 +24,7 @@ import {
   deniedCall,
   runCalls,
 } from './run-calls.ts';
+import { sample, samplingPrompt } from './sampling.ts';
 
 export interface ModelSteps {
   targets: Targets;
@@ -37,7 +42,14 @@ export interface ModelSteps {
   stepsMax: number;
   /** Stores the calls that there are, before any of them is made. */
   noteCalls(calls: readonly McpCallItem[]): Promise<void>;
+  /** What tools ask the user. */
+  inputs: TurnInputs;
+  /** Throws if the client has no tokens left for what tools ask a model. */
+  checkTokens(): Promise<void>;
 }
+
+/** How often the tools of one turn may have a model asked: more is a loop. */
+const SAMPLINGS_MAX = 10;
 
 /**
  * Resolves when the model has answered, or waits for calls that the caller is to run. Throws as `route` does, and the
@@ -45,13 +57,19 @@ export interface ModelSteps {
  * @param answer knows of every event already when `tell` is called with it
  */
 export async function takeSteps(
-  { targets, toolbox, made, decided, prompt, promptWith, conditions, stepsMax, noteCalls }: ModelSteps,
+  model: ModelSteps,
   answer: Answer,
   signal: AbortSignal,
   tell: (event: RouteEvent | CallEvent) => void,
 ): Promise<void> {
+  const { toolbox, made, decided, prompt, promptWith, conditions, stepsMax, noteCalls, inputs } = model;
   const endsAt = performance.now() + conditions.turnMilliseconds;
-  let asked: Targets = targets;
+  const conditionsNow = () => ({
+    ...conditions,
+    turnMilliseconds: Math.max(0, endsAt - performance.now()),
+  });
+  let samplings = 0;
+  let asked: Targets = model.targets;
   let next = prompt;
   for (const call of made) tellOver(call, tell);
   await makeCalls(decidedCallsOf(decided, toolbox, tell));
@@ -62,8 +80,7 @@ export async function takeSteps(
     /** Whether others have to do something before the model can go on. */
     let waits = false;
     const given = withTools(next, toolbox, step, stepsMax);
-    const turnMilliseconds = Math.max(0, endsAt - performance.now());
-    await route(asked, given, { ...conditions, turnMilliseconds }, signal, (event) => {
+    await route(asked, given, conditionsNow(), signal, (event) => {
       const tool = event.type === 'tool-call' ? toolbox.find(event.name) : undefined;
       if (event.type !== 'tool-call' || tool === undefined) {
         waits ||= event.type === 'tool-call';
@@ -89,7 +106,33 @@ export async function takeSteps(
     if (calls.length === 0) return;
     const ids = new Set(calls.map(({ item }) => item.id));
     await noteCalls(answer.calls().map((item) => (ids.has(item.id) ? asRunning(item) : item)));
-    await inTime(endsAt, signal, (until) => runCalls(calls, until, tell));
+    await inTime(endsAt, signal, (until) => runCalls(calls, until, tell, contextOf));
+  }
+
+  /** Answers what the server of a call asks while it runs. */
+  function contextOf(call: McpCallItem): CallContext {
+    return {
+      elicit: (params, ended) => inputs.ask(call, params, AbortSignal.any([ended, signal]), tell),
+      async sample(params, ended) {
+        samplings += 1;
+        if (samplings > SAMPLINGS_MAX)
+          throw new Error('the tools of the turn have asked the model too often');
+        const prompted = samplingPrompt(params, prompt.stream);
+        await model.checkTokens();
+        const attempts: Attempt[] = [];
+        const sampledFor = `${call.server_label}.${call.name}`;
+        let usage: Usage | null = null;
+        try {
+          const until = AbortSignal.any([ended, signal]);
+          const note = (attempt: Attempt) => attempts.push({ ...attempt, sampledFor });
+          const sampled = await sample(asked, prompted, conditionsNow(), until, note);
+          usage = sampled.usage;
+          return sampled.result;
+        } finally {
+          tell({ type: 'sampled', attempts, usage });
+        }
+      },
+    };
   }
 
   function goOn(): void {
@@ -126,7 +169,7 @@ function decidedCallsOf(
 
 /** The target that has answered goes on: what it was told is in its cache, and its calls are its own. */
 function firstAgain(targets: Targets, answer: Answer): Targets {
-  const last = answer.attempts().findLast(({ status }) => status === 'completed');
+  const last = servedBy({ attempts: answer.attempts() });
   const target = targets.find(
     ({ provider, model }) => provider.name === last?.provider && model === last.model,
   );

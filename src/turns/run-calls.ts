@@ -2,9 +2,11 @@
 
 import { newItemId } from '../conversation/id.ts';
 import type { ApprovalRequestItem, ApprovalResponseItem, McpCallItem } from '../conversation/item.ts';
-import type { ToolProgress } from '../conversation/trace.ts';
+import type { InputAction, InputAsked, ToolProgress } from '../conversation/trace.ts';
+import type { Attempt } from '../conversation/turn.ts';
+import type { Usage } from '../conversation/usage.ts';
 import { AppError } from '../errors.ts';
-import { type ToolResult, ToolSourceError } from '../tools/tool-source.ts';
+import { type CallContext, type ToolResult, ToolSourceError } from '../tools/tool-source.ts';
 import type { OfferedTool } from '../tools/toolbox.ts';
 
 export type CallEvent =
@@ -14,6 +16,11 @@ export type CallEvent =
   | { type: 'call-asked'; call: McpCallItem }
   | { type: 'call-started'; call: McpCallItem }
   | { type: 'call-progress'; call: McpCallItem; progress: ToolProgress }
+  /** The tool asks the user something. */
+  | { type: 'input-asked'; call: McpCallItem; asked: InputAsked }
+  | { type: 'input-given'; call: McpCallItem; requestId: string; action: InputAction }
+  /** The tool has had a model asked. */
+  | { type: 'sampled'; attempts: readonly Attempt[]; usage: Usage | null }
   /** With what came of it. */
   | { type: 'call-ended'; call: McpCallItem };
 
@@ -107,13 +114,15 @@ export function deniedCall({ item }: AskedCall, { reason }: ApprovalResponseItem
 /**
  * Resolves when all calls are over, whatever became of them: a call that failed is something for the model to read. Throws
  * the signal's reason if it aborts, which ends them.
+ * @param contextOf answers what servers ask in the course of a call
  */
 export async function runCalls(
   calls: readonly AskedCall[],
   signal: AbortSignal,
   tell: (event: CallEvent) => void,
+  contextOf: (call: McpCallItem) => CallContext,
 ): Promise<void> {
-  await Promise.all(calls.map((call) => runCall(call, signal, tell)));
+  await Promise.all(calls.map((call) => runCall(call, signal, tell, contextOf(call.item))));
   signal.throwIfAborted();
 }
 
@@ -121,10 +130,11 @@ async function runCall(
   { item, tool }: AskedCall,
   signal: AbortSignal,
   tell: (event: CallEvent) => void,
+  context: CallContext,
 ): Promise<void> {
   const startedAt = performance.now();
   tell({ type: 'call-started', call: asRunning(item) });
-  const done = await outcomeOf({ item, tool }, signal, tell);
+  const done = await outcomeOf({ item, tool }, signal, tell, context);
   tell({
     type: 'call-ended',
     call: { ...item, ...done, duration_ms: Math.round(performance.now() - startedAt) },
@@ -137,6 +147,7 @@ async function outcomeOf(
   { item, tool }: AskedCall,
   signal: AbortSignal,
   tell: (event: CallEvent) => void,
+  context: CallContext,
 ): Promise<CallOutcome> {
   const args = argumentsOf(item.arguments);
   if (args === null) return failed('The arguments are not a JSON object.');
@@ -146,7 +157,7 @@ async function outcomeOf(
       reports += 1;
       if (reports <= PROGRESS_MAX) tell({ type: 'call-progress', call: item, progress });
     };
-    return resultOf(await tool.call(args, { signal, onProgress }));
+    return resultOf(await tool.call(args, { signal, onProgress, context }));
   } catch (error) {
     if (error instanceof ToolSourceError) return { ...failed(whyNot(error)), ...unknownIf(error) };
     if (signal.aborted) return UNKNOWN;

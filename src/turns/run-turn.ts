@@ -19,12 +19,13 @@ import type { Toolboxes } from '../tools/toolbox.ts';
 import { type Answer, createAnswer } from './answer.ts';
 import { commit, note, type TurnStore } from './commit.ts';
 import { decidedCalls } from './decided-calls.ts';
+import type { TurnInputs } from './inputs.ts';
 import type { TurnLog } from './live-turn.ts';
 import { takeSteps } from './model-steps.ts';
 import { outcomeOf } from './outcome.ts';
 import { callsMadeBefore, stillToDo } from './retried-calls.ts';
 import type { CallEvent } from './run-calls.ts';
-import { chargeTokens, NO_CHARGE } from './token-charge.ts';
+import { chargeTokens, checkTokens, NO_CHARGE } from './token-charge.ts';
 import type { TurnRequest } from './turn-request.ts';
 
 export interface TurnRooms {
@@ -48,6 +49,8 @@ export interface BegunTurn extends Extract<BeginOutcome, { kind: 'begun' }> {
   turn: Turn;
   request: TurnRequest;
   log: TurnLog;
+  /** What its tools ask the user. */
+  inputs: TurnInputs;
 }
 
 /**
@@ -67,6 +70,7 @@ export async function runTurn(
   let seen: PathTurn[] = [];
   let charge = NO_CHARGE;
   let failure: AppError | null = null;
+  let isOver = false;
   try {
     signal.throwIfAborted();
     const targets = rooms.targets.select(request, session);
@@ -93,8 +97,11 @@ export async function runTurn(
       const { conditions, toolStepsMax: stepsMax } = rooms;
       const noteCalls = (calls: readonly McpCallItem[]) => note(rooms.store, begun, calls);
       const model = { targets, prompt, promptWith, conditions };
-      const tools = { toolbox, made, decided, stepsMax, noteCalls };
+      const asks = { inputs: begun.inputs, checkTokens: () => checkTokens(rooms.limiter, request) };
+      const tools = { toolbox, made, decided, stepsMax, noteCalls, ...asks };
       await takeSteps({ ...model, ...tools }, answer, signal, (event) => {
+        // A call that was ended may have something to say after its turn has no ears for it.
+        if (isOver) return;
         answer.add(event);
         log.note(event);
         const shown = shownAs(event, answer);
@@ -104,6 +111,7 @@ export async function runTurn(
   } catch (error) {
     failure = asAppError(error);
   }
+  isOver = true;
   const { asked } = request;
   const made = { ...outcomeOf(answer, seen, failure), ...(asked === undefined ? {} : { asked }) };
   const outcome = await commit(rooms.store, begun, made, closed);
@@ -147,7 +155,12 @@ function shownAs(event: RouteEvent | CallEvent, answer: Answer): TurnEvent | nul
       return { type: 'tool.completed', call: event.call };
     case 'approval-asked':
       return { type: 'tool.approval_requested', request: event.request };
+    case 'input-asked':
+      return { type: 'tool.input_requested', call: startedCall(event.call), asked: event.asked };
+    case 'input-given':
+      return { type: 'tool.input_answered', requestId: event.requestId, action: event.action };
     case 'call-asked':
+    case 'sampled':
     case 'finish':
     case 'attempt-started':
     case 'attempt-ended':

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { keyOf } from '../../test/one-session.ts';
+import { createTurnInputs } from './inputs.ts';
 import type { LiveTurn } from './live-turn.ts';
 import { createRunningTurns, type KeyedRequest, type RunningTurn } from './running-turns.ts';
 
@@ -10,7 +11,8 @@ const begun = new Promise<LiveTurn>(() => undefined);
 
 function running(id: string, some: Partial<RunningTurn> = {}): RunningTurn {
   const live = { id } as LiveTurn;
-  return { owner: 'o', sessionId: 's', key: null, live, cancel: () => undefined, ...some };
+  const inputs = createTurnInputs(false);
+  return { owner: 'o', sessionId: 's', key: null, live, inputs, cancel: () => undefined, ...some };
 }
 
 describe('running turns', () => {

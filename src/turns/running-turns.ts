@@ -2,6 +2,7 @@
 
 import type { RequestKey } from '../conversation/request-key.ts';
 import type { AppError } from '../errors.ts';
+import type { TurnInputs } from './inputs.ts';
 import type { LiveTurn } from './live-turn.ts';
 
 export interface RunningTurn {
@@ -10,6 +11,7 @@ export interface RunningTurn {
   /** Under which it was asked for; null for none. */
   key: RequestKey | null;
   live: LiveTurn;
+  inputs: TurnInputs;
   /** Ends it early, with this as its error. Without effect once its answer is whole. */
   cancel(reason: AppError): void;
 }

@@ -56,6 +56,18 @@ export async function chargeTokens(
   return { settle: (outcome) => limiter.settle(buckets, usedTokens(outcome, input, estimate)) };
 }
 
+/** Throws `rate_limited` if the client has no tokens left. Takes none: what is used is settled with the turn. */
+export async function checkTokens(
+  limiter: Limiter,
+  { owner, allowance }: { owner: string; allowance: TurnAllowance },
+): Promise<void> {
+  const buckets = tokenBuckets(owner, allowance, 0).map((one) => ({ ...one, need: 1 }));
+  if (buckets.length === 0) return;
+  const { allowed, retryAfterSeconds, buckets: states } = await limiter.take(buckets);
+  if (!allowed)
+    throw rateLimited(retryAfterSeconds, states.find(({ exhausted }) => exhausted)?.limit ?? null);
+}
+
 /** @param limit which one was exhausted @param retryAfter in seconds */
 export function rateLimited(retryAfter: number, limit: string | null): AppError {
   return new AppError('rate_limited', { retry_after: retryAfter, limit });

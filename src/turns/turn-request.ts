@@ -20,6 +20,8 @@ export interface TurnRequest extends Choice {
   memoryLimit: number | null;
   /** Passed to the provider as they are. */
   options: Readonly<Record<string, unknown>>;
+  /** Whether tools may ask the user something, which their events tell of; left out, they are told no. */
+  elicitation?: boolean;
   /** Shown again with the turn (`Turn.asked`). */
   asked?: Readonly<Record<string, unknown>>;
   /** Whether the upstream call streams. */

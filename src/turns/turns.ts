@@ -10,9 +10,12 @@ import type { Slots } from '../limits/slots.ts';
 import type { Exchange, TurnName } from '../replicas/exchange.ts';
 import { checkMemoryLimit, type MemorySettings } from '../sessions/sessions.ts';
 import type { BeginOutcome, Store } from '../stores/store.ts';
+import type { ElicitationAnswer } from '../tools/tool-source.ts';
 import { createBeginTurn } from './begin-turn.ts';
-import { findElsewhere } from './ended-turns.ts';
+import { createDistantInputs } from './distant-inputs.ts';
+import { findElsewhere, storedTurn } from './ended-turns.ts';
 import { type Begun, type Entrance, type Place, sessionBusy } from './entrance.ts';
+import { createTurnInputs } from './inputs.ts';
 import type { Leases } from './leases.ts';
 import { createTurnLog, type LiveTurn } from './live-turn.ts';
 import { createOwnEntrance } from './own-entrance.ts';
@@ -62,6 +65,11 @@ export interface Turns {
    * it is. Throws as `find` does.
    */
   cancel(owner: string, sessionId: string, turnId: string): Promise<Turn>;
+  /**
+   * Answers what a tool of a running turn asks the user. Throws as `find` does; `input_not_found` if it is not asked at the
+   * moment, `invalid_request` if it does not fit, `turn_not_reached` if the server that runs the turn could not be told.
+   */
+  answerInput(turn: TurnName, requestId: string, answer: ElicitationAnswer): Promise<void>;
   /** How many turns run now. */
   running(): number;
   /** The session was deleted: its running turn has nobody left to answer. */
@@ -115,7 +123,20 @@ export function createTurns(options: TurnsOptions): Turns {
     if (notice.kind === 'cancel') endHere(notice.turn);
     else if (notice.kind === 'deleted') abandonHere(notice.sessionId);
   });
-  return { start, startUnstored, find, cancel, running: () => running.all().length, abandon, drain };
+  const answerElsewhere = createDistantInputs({
+    exchange,
+    find: ({ owner, sessionId, turnId }) => running.find(owner, sessionId, turnId)?.inputs,
+  });
+  return {
+    start,
+    startUnstored,
+    find,
+    cancel,
+    answerInput,
+    running: () => running.all().length,
+    abandon,
+    drain,
+  };
 
   async function start(request: TurnRequest, signal = NEVER): Promise<StartedTurn> {
     targets.check(request);
@@ -209,11 +230,13 @@ export function createTurns(options: TurnsOptions): Turns {
     const { promise: ended, resolve, reject } = Promise.withResolvers<EndedTurn>();
     const log = createTurnLog(turn.id, logBytes, ended);
     const { owner, sessionId, key } = request;
-    running.add({ owner, sessionId, key, live: log, cancel: place.cancel });
+    const inputs = createTurnInputs(request.elicitation ?? false);
+    running.add({ owner, sessionId, key, live: log, inputs, cancel: place.cancel });
     const lease = way.keep({ sessionId, turnId: turn.id, fence: begun.fence }, place.cancel);
     if (outOfGrace.aborted) place.cancel(outOfGrace.reason);
     log.append({ type: 'turn.started', turn });
-    const runIt = () => runTurn({ ...begun, turn, request, log }, way.rooms, place.signal, closed.signal);
+    const runIt = () =>
+      runTurn({ ...begun, turn, request, log, inputs }, way.rooms, place.signal, closed.signal);
     const finish = async () => {
       try {
         return await (around ? around(turn, runIt) : runIt());
@@ -255,6 +278,15 @@ export function createTurns(options: TurnsOptions): Turns {
     await endEarly({ owner, sessionId, turnId });
     const { ended } = await find(owner, sessionId, turnId);
     return (await ended).turn;
+  }
+
+  async function answerInput(turn: TurnName, requestId: string, answer: ElicitationAnswer): Promise<void> {
+    const { owner, sessionId, turnId } = turn;
+    const here = running.find(owner, sessionId, turnId);
+    if (here !== undefined) return here.inputs.answer(requestId, answer);
+    const { status } = await storedTurn(turn, store);
+    if (status !== 'in_progress') throw new AppError('input_not_found');
+    await answerElsewhere(turn, requestId, answer);
   }
 
   /** Wherever it runs; nothing happens if it does not. */

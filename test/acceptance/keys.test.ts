@@ -90,6 +90,7 @@ function difference(before: Calls, after: Calls): Calls {
 }
 
 function bodyFor(template: string): object {
+  if (template.endsWith('/inputs')) return { request_id: 'r', action: 'decline' };
   if (template.endsWith('/approvals'))
     return { approvals: [{ approval_request_id: 'mcpr_1', approve: true }] };
   return template.endsWith('/messages') ? { content: 'Theirs', on_busy: 'interrupt' } : {};

@@ -12,8 +12,6 @@ const errors = { '4xx': ErrorAnswer, '5xx': ErrorAnswer };
 const tags = ['Administration'];
 
 export function addKnownToolRoutes(app: App, { tools }: Pick<AdminRooms, 'tools'>): void {
-  const { known } = tools;
-
   app.get(
     '/admin/tools',
     {
@@ -29,7 +27,7 @@ export function addKnownToolRoutes(app: App, { tools }: Pick<AdminRooms, 'tools'
       },
     },
     async ({ query: { state } }) => {
-      const data = (await known.list()).map((tool) => view(tool, tools));
+      const data = (await tools.known.list()).map((tool) => view(tool, tools));
       return { object: 'list' as const, data: data.filter((tool) => tool.state === (state ?? tool.state)) };
     },
   );
@@ -48,7 +46,8 @@ export function addKnownToolRoutes(app: App, { tools }: Pick<AdminRooms, 'tools'
         response: { 200: schemas.KnownTool, ...errors },
       },
     },
-    async ({ params, body }) => view(await known.accept(params.server, params.tool, body.fingerprint), tools),
+    async ({ params, body }) =>
+      view(await tools.known.accept(params.server, params.tool, body.fingerprint), tools),
   );
 
   app.delete(
@@ -64,7 +63,7 @@ export function addKnownToolRoutes(app: App, { tools }: Pick<AdminRooms, 'tools'
       },
     },
     async ({ params }, reply) => {
-      await known.forget(params.server, params.tool);
+      await tools.known.forget(params.server, params.tool);
       return reply.code(204).send(null);
     },
   );

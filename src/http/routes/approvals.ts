@@ -5,6 +5,7 @@ import { newItemId } from '../../conversation/id.ts';
 import type { ApprovalResponseItem } from '../../conversation/item.ts';
 import { decidedCalls } from '../../turns/decided-calls.ts';
 import { answerTurn } from '../answer-turn.ts';
+import { ApprovalsRequest } from '../call-schemas.ts';
 import { approvalsKey } from '../request-key.ts';
 import type { App, Rooms } from '../rooms.ts';
 import * as schemas from '../schemas.ts';
@@ -23,7 +24,7 @@ export function addApprovalRoutes(app: App, rooms: Rooms): void {
           'the model reads their results and the refusals of the others, and goes on. All of them must be decided ' +
           'about at once. The same decisions again are the same turn; others are refused with 422.',
         params: schemas.TurnParams,
-        body: schemas.ApprovalsRequest,
+        body: ApprovalsRequest,
         response: {
           200: {
             description: 'The answer, or its events',
@@ -53,6 +54,7 @@ export function addApprovalRoutes(app: App, rooms: Rooms): void {
         options: body.options ?? {},
         stream: body.stream ?? headers.accept?.includes('text/event-stream') ?? false,
         parentTurnId: turnId,
+        elicitation: body.elicitation ?? false,
         onBusy: 'queue' as const,
         key: approvalsKey(turnId, body.approvals),
         requestId: id,
@@ -62,7 +64,7 @@ export function addApprovalRoutes(app: App, rooms: Rooms): void {
   );
 }
 
-type Decision = Static<typeof schemas.ApprovalsRequest>['approvals'][number];
+type Decision = Static<typeof ApprovalsRequest>['approvals'][number];
 
 function responseOf({ approval_request_id, approve, reason }: Decision): ApprovalResponseItem {
   const id = newItemId('mcpa');
