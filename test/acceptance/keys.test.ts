@@ -89,6 +89,9 @@ function difference(before: Calls, after: Calls): Calls {
 function bodyFor(template: string): object {
   if (template.endsWith('/approvals'))
     return { approvals: [{ approval_request_id: 'mcpr_1', approve: true }] };
+  if (template.startsWith('/ui/')) {
+    return { messages: [{ role: 'user', parts: [{ type: 'text', text: 'Theirs' }] }], on_busy: 'interrupt' };
+  }
   return template.endsWith('/messages') ? { content: 'Theirs', on_busy: 'interrupt' } : {};
 }
 

@@ -27,6 +27,10 @@ const OPERATIONS = [
   'GET /sessions/{session_id}/turns/{turn_id}/events',
   'POST /sessions/{session_id}/turns/{turn_id}/approvals',
   'POST /sessions/{session_id}/turns/{turn_id}/cancel',
+  'POST /ui/{session_id}/chat',
+  'GET /ui/{session_id}/chat/stream',
+  'GET /ui/{session_id}/chat/{chat_id}/stream',
+  'GET /ui/{session_id}/messages',
   'GET /admin/bypass',
   'POST /admin/bypass',
   'DELETE /admin/bypass/{ip}',
@@ -122,7 +126,7 @@ test('every operation has an id of its own, a summary, a declared tag and its pa
     for (const { description } of Object.values(operation.responses)) assert.ok(description, name);
     const success = Object.keys(operation.responses).filter((status) => status.startsWith('2'));
     // A stream may also have nothing left to send.
-    assert.equal(success.length, name.endsWith('/events') ? 2 : 1, name);
+    assert.equal(success.length, /^GET .*\/(events|stream)$/.test(name) ? 2 : 1, name);
   }
 });
 
@@ -191,6 +195,7 @@ test('every operation answers, and as documented', async () => {
     'PATCH /sessions/{session_id}': { title: 'x' },
     'POST /sessions/{session_id}/fork': { turn_id: turnId },
     'POST /sessions/{session_id}/messages': { content: 'x' },
+    'POST /ui/{session_id}/chat': { messages: [{ role: 'user', parts: [{ type: 'text', text: 'x' }] }] },
     [DECIDE]: { approvals: [{ approval_request_id: 'mcpr_1', approve: true }] },
   };
   for (const name of deletingLast(OPERATIONS.filter((operation) => !operation.includes(' /admin/')))) {
