@@ -2,6 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
+import { startProviderDouble } from '../provider-double.ts';
+import { skipWithoutRedis, startRedis } from '../redis-server.ts';
+import { newSession } from './client.ts';
+import { outputWith, removeParley, startParley } from './parley-process.ts';
 import { createGate, type ParleyWithDouble, startParleyWithDouble } from './parley-with-double.ts';
 
 let server: ParleyWithDouble;
@@ -180,4 +184,76 @@ test('who asks for another answer does not wait for the one that is being made',
     body.messages.map(({ parts }: any) => parts.at(-1).text),
     ['Tell', 'You said: Tell'],
   );
+});
+
+test('a message that the server does not know is answered for the first time, in its place', async () => {
+  const id = await server.newSession();
+  await server.converse(id, 'One');
+  for (const body of [
+    { messages: [said('Two')], trigger: 'regenerate-message' },
+    { messages: [said('Three')], messageId: 'of nobody' },
+  ]) {
+    assert.equal((await chat(id, body)).status, 200);
+  }
+  assert.deepEqual(
+    server.double.last.body.messages.filter(({ role }) => role === 'user').map(({ content }) => content),
+    ['One', 'Two', 'Three'],
+  );
+});
+
+test('a turn ends with its client where the request says so', async () => {
+  const id = await server.newSession();
+  const gate = createGate();
+  server.double.respondOnce({ text: ['Half ', 'of it.'], waitAt: { piece: 2, wait: gate.opened } });
+  const leave = new AbortController();
+  const sent = await fetch(`${server.url}/ui/${id}/chat`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ messages: [said('Tell')], on_disconnect: 'cancel' }),
+    signal: leave.signal,
+  });
+  assert.equal(sent.status, 200);
+  leave.abort();
+  await server.double.last.ended;
+  gate.open();
+  assert.equal(server.double.last.aborted, true);
+  // The next turn begins when that one is over.
+  await server.converse(id, 'Next');
+  const { body: turns } = await server.call('GET', `/sessions/${id}/turns`);
+  assert.deepEqual(
+    turns.data.map(({ status }: any) => status),
+    ['cancelled', 'completed'],
+  );
+});
+
+test('a running turn is read at another server', { skip: skipWithoutRedis }, async (context) => {
+  const [redis, double] = await Promise.all([startRedis(), startProviderDouble()]);
+  const settings = {
+    DATABASE_URL: redis.url(),
+    OPENAI_BASE_URL: double.url,
+    OPENAI_API_KEY: 'none',
+    OPENAI_MODEL: 'double-model',
+  };
+  const [one, other] = await Promise.all([startParley(settings), startParley(settings)]);
+  context.after(async () => {
+    await Promise.all([one, other].map(removeParley));
+    await double.close();
+    await redis.stop();
+  });
+  await Promise.all([one, other].map((parley) => outputWith(parley, (text) => text.includes('is heard'))));
+  const id = await newSession(one.url);
+  const gate = createGate();
+  double.respondOnce({ text: ['One ', 'two.'], waitAt: { piece: 2, wait: gate.opened } });
+  const sent = fetch(`${one.url}/ui/${id}/chat`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ messages: [said('Count')] }),
+  });
+  await double.arrived(1);
+  const reader = await fetch(`${other.url}/ui/${id}/chat/stream`);
+  assert.equal(reader.status, 200);
+  gate.open();
+  const whole = chunksOf({ body: await (await sent).text() });
+  assert.equal(whole.at(-1).type, 'finish');
+  assert.deepEqual(chunksOf({ body: await reader.text() }), whole);
 });

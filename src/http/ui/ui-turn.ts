@@ -32,8 +32,8 @@ export interface UiTurn extends Omit<UiWireOptions, 'before'> {
 
 type Place = Pick<TurnRequest, 'owner' | 'sessionId'>;
 
-/** So far back messages are looked for that are sent or answered again. */
-const SEARCHED = { pages: 10, turns: 100 };
+/** So far back messages are looked for that are sent or answered again, most of them in the first page. */
+const SEARCHED = { pages: 50, turns: 20 };
 
 /** More places than a model's calls, made at once, and their results take. */
 const CALLS_REACH = 256;
