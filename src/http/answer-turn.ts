@@ -24,7 +24,12 @@ export async function answerTurn(request: TurnRequest, bound: boolean, rooms: Ro
   return answerView(ended);
 }
 
-async function startTurn(
+/**
+ * Begins the turn, or joins the one that its key stands for, and says so in the answer's headers. Throws what begins no
+ * turn.
+ * @param bound as for `answerTurn`
+ */
+export async function startTurn(
   request: TurnRequest,
   bound: boolean,
   { turns }: Rooms,

@@ -29,6 +29,7 @@ import { addTurnRoutes } from './routes/turns.ts';
 import { SECURITY_HEADERS } from './security-headers.ts';
 import { startTiming, tellTiming } from './server-timing.ts';
 import { STREAM_TIMES, type StreamTimes } from './sse.ts';
+import { addUiRoutes } from './ui/ui-routes.ts';
 
 export interface AppOptions extends Omit<Rooms, 'errors' | 'streamTimes'> {
   log: FastifyBaseLogger;
@@ -96,6 +97,7 @@ async function createApi(
     addSessionRoutes(routes, rooms);
     addMessageRoutes(routes, rooms);
     addTurnRoutes(routes, rooms);
+    addUiRoutes(routes, rooms);
   });
   if (!adminApart) await addAdminRoutes(app, rooms.admin);
   refuseOtherMethods();

@@ -12,6 +12,7 @@ const API_TAGS = [
   { name: 'Sessions', description: 'Conversations and their settings' },
   { name: 'Messages', description: 'What goes in and what comes back' },
   { name: 'Turns', description: 'One input and everything that led to its answer' },
+  { name: 'UI', description: 'The chat transport of the AI SDK: what its useChat sends and reads' },
 ];
 const ADMINISTRATION_TAG = {
   name: 'Administration',

@@ -30,6 +30,10 @@ function storing() {
       return { kind: 'created' };
     },
     getSession: async (_owner, id) => sessions[at(id)] ?? null,
+    readPath: async ({ sessionId }) => {
+      const session = sessions[at(sessionId)];
+      return session === undefined ? null : { session, path: [] };
+    },
     deleteSession: async (_owner, id) => at(id) !== -1 && sessions.splice(at(id), 1).length === 1,
     updateSession: async (_owner, id, change, updatedAt) => {
       changes.push(change);
@@ -70,6 +74,7 @@ describe('sessions whose time is over', () => {
       () => service.delete(OWNER, id),
       () => service.fork(OWNER, id, null),
       () => service.items(OWNER, id, page),
+      () => service.path(OWNER, id, undefined, 1),
       () => service.turns(OWNER, id, page),
       () => service.turn(OWNER, id, id),
     ]) {

@@ -15,7 +15,7 @@ import {
 } from '../conversation/session.ts';
 import { joinsConversation, servedBy, type Turn } from '../conversation/turn.ts';
 import { AppError } from '../errors.ts';
-import type { PlacedItem, SessionQuery, Store } from '../stores/store.ts';
+import type { PathTurn, PlacedItem, SessionQuery, Store } from '../stores/store.ts';
 import { cutWindow, type Window, windowItems } from './window.ts';
 import { windowLimits } from './window-limits.ts';
 
@@ -73,6 +73,12 @@ export interface Sessions {
    * see it, and no record has it. Throws `item_not_found`.
    */
   deleteItem(owner: string, sessionId: string, itemId: string): Promise<void>;
+  /**
+   * The end of the path to a turn, oldest turn first: whole turns that have so many places, or all there are. Empty for a
+   * turn that is not part of a conversation.
+   * @param turnId undefined = the head
+   */
+  path(owner: string, sessionId: string, turnId: string | undefined, places: number): Promise<PathTurn[]>;
   window(owner: string, sessionId: string): Promise<SessionWindow>;
   turns(owner: string, sessionId: string, page: PageRequest): Promise<Page<Turn>>;
   turn(owner: string, sessionId: string, turnId: string): Promise<Turn>;
@@ -96,7 +102,7 @@ const DEFAULTS: SessionSettings = {
  * One that has expired is still in the store until it is swept, and is looked for here.
  */
 export function createSessions({ store, memory, checkProviders, modelOf }: SessionsOptions): Sessions {
-  return { create, get, list, update, delete: remove, fork, items, deleteItem, window, turns, turn };
+  return { create, get, list, update, delete: remove, fork, items, deleteItem, path, window, turns, turn };
 
   async function create(
     owner: string,
@@ -198,6 +204,18 @@ export function createSessions({ store, memory, checkProviders, modelOf }: Sessi
   async function deleteItem(owner: string, sessionId: string, itemId: string): Promise<void> {
     await get(owner, sessionId);
     if (!(await store.deleteItem(owner, sessionId, itemId))) throw new AppError('item_not_found');
+  }
+
+  async function path(
+    owner: string,
+    sessionId: string,
+    turnId: string | undefined,
+    places: number,
+  ): Promise<PathTurn[]> {
+    const reach = { places, defaultPlaces: places, taken: 0 };
+    const read = found(await store.readPath({ owner, sessionId, turnId, reach }));
+    present(read.session);
+    return read.path.reverse();
   }
 
   async function window(owner: string, sessionId: string): Promise<SessionWindow> {

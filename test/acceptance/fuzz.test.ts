@@ -75,6 +75,33 @@ const valuesByName: Record<string, fc.Arbitrary<unknown>> = {
   ),
   stream: fc.boolean(),
   tool_call_id: oddText,
+  messages: fc.array(
+    fc.record(
+      {
+        id: oddText,
+        role: fc.constantFrom('user', 'assistant', 'system', 'tool'),
+        parts: fc.array(
+          fc.record(
+            {
+              type: fc.constantFrom('text', 'file', 'tool-look', 'dynamic-tool', 'step-start'),
+              text: oddText,
+              url: fc.constantFrom('https://example.test/x', 'data:image/png;base64,', 'x'),
+              mediaType: fc.constantFrom('image/png', 'text/plain', 'x'),
+              state: fc.constantFrom('output-available', 'output-error', 'approval-responded'),
+              output: value,
+              approval: fc.record({ id: oddText, approved: fc.boolean() }),
+            },
+            { requiredKeys: ['type'] },
+          ),
+          { maxLength: 3 },
+        ),
+      },
+      { requiredKeys: ['role', 'parts'] },
+    ),
+    { maxLength: 3 },
+  ),
+  trigger: fc.constantFrom('submit-message', 'regenerate-message', 'resume-stream'),
+  messageId: oddText,
 };
 
 function body(fields: readonly string[]): fc.Arbitrary<string> {

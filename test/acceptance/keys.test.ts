@@ -93,6 +93,9 @@ function bodyFor(template: string): object {
   if (template.endsWith('/inputs')) return { request_id: 'r', action: 'decline' };
   if (template.endsWith('/approvals'))
     return { approvals: [{ approval_request_id: 'mcpr_1', approve: true }] };
+  if (template.startsWith('/ui/')) {
+    return { messages: [{ role: 'user', parts: [{ type: 'text', text: 'Theirs' }] }], on_busy: 'interrupt' };
+  }
   return template.endsWith('/messages') ? { content: 'Theirs', on_busy: 'interrupt' } : {};
 }
 

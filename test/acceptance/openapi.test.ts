@@ -30,6 +30,10 @@ const OPERATIONS = [
   'POST /sessions/{session_id}/turns/{turn_id}/approvals',
   'POST /sessions/{session_id}/turns/{turn_id}/inputs',
   'POST /sessions/{session_id}/turns/{turn_id}/cancel',
+  'POST /ui/{session_id}/chat',
+  'GET /ui/{session_id}/chat/stream',
+  'GET /ui/{session_id}/chat/{chat_id}/stream',
+  'GET /ui/{session_id}/messages',
   'GET /admin/bypass',
   'POST /admin/bypass',
   'DELETE /admin/bypass/{ip}',
@@ -128,7 +132,7 @@ test('every operation has an id of its own, a summary, a declared tag and its pa
     for (const { description } of Object.values(operation.responses)) assert.ok(description, name);
     const success = Object.keys(operation.responses).filter((status) => status.startsWith('2'));
     // A stream may also have nothing left to send.
-    assert.equal(success.length, name.endsWith('/events') ? 2 : 1, name);
+    assert.equal(success.length, /^GET .*\/(events|stream)$/.test(name) ? 2 : 1, name);
   }
 });
 
@@ -205,6 +209,7 @@ test('every operation answers, and as documented', async () => {
       approvals: [{ approval_request_id: 'mcpr_1', approve: true }],
     },
     'POST /sessions/{session_id}/turns/{turn_id}/inputs': { request_id: 'r', action: 'decline' },
+    'POST /ui/{session_id}/chat': { messages: [{ role: 'user', parts: [{ type: 'text', text: 'x' }] }] },
   };
   for (const name of deletingLast(OPERATIONS.filter((operation) => !operation.includes(' /admin/')))) {
     const [method = '', template = ''] = name.split(' ');
