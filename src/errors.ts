@@ -49,6 +49,7 @@ export const errorCatalogue = {
   api_key_expired: entry(401, 'The API key has expired.'),
   session_not_found: entry(404, 'There is no such session.'),
   turn_not_found: entry(404, 'The session has no such turn.'),
+  item_not_found: entry(404, 'The session has no such message or other item.'),
   bypass_not_found: entry(404, 'The allowlist has no such entry.'),
   client_not_found: entry(404, 'There is no such client.'),
   key_not_found: entry(404, 'There is no such key.'),

@@ -60,7 +60,7 @@ export interface TurnOutcome {
   error: TurnError | null;
   /** Places of the path that the model saw before the input: with them an answer's history is made again. */
   seenPlaces: number;
-  /** Null if nobody knows how the answer came: the server died in the middle of the turn. */
+  /** Null if nobody knows how the answer came: the server died in the middle of the turn, or part of the output was deleted. */
   trace: Trace | null;
   /**
    * Of the request, what the API that it came in by shows again with the turn; left out where there is nothing. A turn

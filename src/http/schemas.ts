@@ -376,6 +376,10 @@ export const listQuery = (order: 'asc' | 'desc', after: TString = Id) => ({
 /** Not held to the form of an id: whatever is not one names nothing, which is a 404 and not a 400. */
 const IdInPath = Type.String({ description: 'UUID' });
 export const SessionParams = Type.Object({ session_id: IdInPath });
+export const MessageParams = Type.Object({
+  session_id: IdInPath,
+  message_id: Type.String({ description: "A message's id, or that of any other item of a turn" }),
+});
 export const TurnParams = Type.Object({ session_id: IdInPath, turn_id: IdInPath });
 export const SessionListQuery = Type.Object(
   { ...listQuery('desc'), metadata: Type.Optional({ ...Metadata, style: 'deepObject', explode: true }) },

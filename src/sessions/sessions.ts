@@ -68,6 +68,11 @@ export interface Sessions {
    */
   fork(owner: string, sessionId: string, turnId: string | null): Promise<Session>;
   items(owner: string, sessionId: string, page: PageRequest): Promise<Page<PlacedItem>>;
+  /**
+   * Deletes an item for ever, of whatever type and wherever it stands, as `Store.deleteItem` says: the next turn does not
+   * see it, and no record has it. Throws `item_not_found`.
+   */
+  deleteItem(owner: string, sessionId: string, itemId: string): Promise<void>;
   window(owner: string, sessionId: string): Promise<SessionWindow>;
   turns(owner: string, sessionId: string, page: PageRequest): Promise<Page<Turn>>;
   turn(owner: string, sessionId: string, turnId: string): Promise<Turn>;
@@ -91,7 +96,7 @@ const DEFAULTS: SessionSettings = {
  * One that has expired is still in the store until it is swept, and is looked for here.
  */
 export function createSessions({ store, memory, checkProviders, modelOf }: SessionsOptions): Sessions {
-  return { create, get, list, update, delete: remove, fork, items, window, turns, turn };
+  return { create, get, list, update, delete: remove, fork, items, deleteItem, window, turns, turn };
 
   async function create(
     owner: string,
@@ -188,6 +193,11 @@ export function createSessions({ store, memory, checkProviders, modelOf }: Sessi
   async function items(owner: string, sessionId: string, page: PageRequest): Promise<Page<PlacedItem>> {
     await get(owner, sessionId);
     return found(await store.listItems(owner, sessionId, page));
+  }
+
+  async function deleteItem(owner: string, sessionId: string, itemId: string): Promise<void> {
+    await get(owner, sessionId);
+    if (!(await store.deleteItem(owner, sessionId, itemId))) throw new AppError('item_not_found');
   }
 
   async function window(owner: string, sessionId: string): Promise<SessionWindow> {

@@ -19,6 +19,7 @@ import {
 import { histories, playHistory } from './store-model.contract.ts';
 import {
   allPages,
+  answerMessage,
   begin,
   createdSession,
   OWNER,
@@ -29,6 +30,7 @@ import {
   sampleKey,
   sampleSession,
   sweepAll,
+  userMessage,
   WHOLE_PATH,
 } from './store-samples.contract.ts';
 
@@ -52,7 +54,11 @@ export function describeMove(name: string, openSource: OpenPortable, openTarget:
             assert.deepEqual(await linesOf(target), await linesOf(source));
             // What was running is over in the other store, and now in this one.
             await source.failInterrupted(RESTARTED, MOMENT.now);
-            for (const id of sessionIds) assert.deepEqual(await seen(target, id), await seen(source, id));
+            // Places are counted anew, of the items that are still there.
+            const keepsPlaces = !history.some(({ kind }) => kind === 'deleteItem');
+            for (const id of sessionIds) {
+              assert.deepEqual(await seen(target, id, keepsPlaces), await seen(source, id, keepsPlaces));
+            }
           });
         }),
         { numRuns: RUNS },
@@ -95,6 +101,17 @@ export function describePortable(name: string, open: OpenPortable): void {
     sentence('an empty store has no records', async (store, other) => {
       assert.deepEqual([await store.portable.countSessions(), await recordsOf(store)], [0, []]);
       assert.deepEqual(await other.portable.restore(streamOf([])), { sessions: 0, known: 0 });
+    });
+
+    sentence('items that were deleted are in no record, nor is what was discarded of them', async (store) => {
+      const session = await createdSession(store);
+      const [asked, answer] = [userMessage('first secret'), answerMessage('second secret')];
+      const trace = [{ kind: 'restart', reason: 'stalled', message: 'third secret' }] as const;
+      await runTurn(store, session, { input: [asked], outcome: { output: [answer], trace } });
+      const secrets = async () => JSON.stringify(await recordsOf(store)).match(/\w+ secret/g);
+      assert.deepEqual(await secrets(), ['first secret', 'second secret', 'third secret']);
+      for (const { id } of [asked, answer]) await store.deleteItem(OWNER, session.id, id);
+      assert.equal(await secrets(), null);
     });
 
     sentence('sessions are counted, deleted ones are not', async (store) => {
@@ -265,7 +282,8 @@ export function describePortable(name: string, open: OpenPortable): void {
 }
 
 /** All that can be asked of a session: what its store has derived is in the answers. */
-async function seen(store: OpenedStore, id: string) {
+/** What the store shows of a session; where `keepsPlaces` is false, what does not hang on the places of turns. */
+async function seen(store: OpenedStore, id: string, keepsPlaces = true) {
   const byId = ({ id: own }: { id: string }) => own;
   const turns = await allPages(
     (after) => store.listTurns(OWNER, id, { limit: 20, after, order: 'asc' }),
@@ -279,8 +297,11 @@ async function seen(store: OpenedStore, id: string) {
   const paths = [];
   for (const turn of turns.slice(-20)) {
     const query = { owner: OWNER, sessionId: id, turnId: turn.id };
-    paths.push(await store.readPath({ ...query, reach: WHOLE_PATH }));
-    paths.push(await store.readPath({ ...query, reach: { places: null, defaultPlaces: 5, taken: 1 } }));
+    const whole = (await store.readPath({ ...query, reach: WHOLE_PATH }))!;
+    const path = whole.path.map(({ placesBefore, ...one }) => (keepsPlaces ? { ...one, placesBefore } : one));
+    paths.push({ ...whole, path });
+    if (keepsPlaces)
+      paths.push(await store.readPath({ ...query, reach: { places: null, defaultPlaces: 5, taken: 1 } }));
   }
   return {
     session: await store.getSession(OWNER, id),

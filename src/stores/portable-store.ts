@@ -77,7 +77,7 @@ export type PortableRecord = {
   [Kind in PortableKind]: { kind: Kind; value: PortableValues[Kind] };
 }[PortableKind];
 
-/** A turn of the session before it. */
+/** A turn of the session before it, with the items that it has: of those that were deleted nothing is told. */
 export interface PortableTurn {
   id: string;
   sessionId: string;

@@ -1,6 +1,6 @@
 /**
  * The store on PostgreSQL, which other servers may use at the same time. This file is the surface. In postgres/, calls are
- * in sessions.ts, turns.ts and admin.ts, moving in dump.ts and restore.ts, connections and deadlines in connections.ts,
+ * in sessions.ts, turns.ts, items.ts and admin.ts, moving in dump.ts and restore.ts, connections and deadlines in connections.ts,
  * and what runs in the database in the files that schema.ts names.
  */
 
@@ -11,6 +11,7 @@ import { restoreInto } from './portable-restore.ts';
 import { createPostgresAdmin } from './postgres/admin.ts';
 import { clientConfig, openConnections, type Statement } from './postgres/connections.ts';
 import { createPostgresDump } from './postgres/dump.ts';
+import { createPostgresItems } from './postgres/items.ts';
 import { parsePostgresLocation } from './postgres/location.ts';
 import { openPostgresRestore } from './postgres/restore.ts';
 import { migrate } from './postgres/schema.ts';
@@ -50,6 +51,7 @@ export async function openPostgresStore(
   const schema = `"${options.schema}"`;
   const sessions = createPostgresSessions(connections, schema);
   const turns = createPostgresTurns(connections, schema);
+  const items = createPostgresItems(connections, schema);
   const admin = createPostgresAdmin(connections, schema);
   const dump = createPostgresDump(connections, schema);
   // Writes, and syncs: what would fail a turn, a full disk included, fails this.
@@ -74,6 +76,7 @@ export async function openPostgresStore(
     getTurn: turns.get,
     listTurns: turns.list,
     listItems: turns.listItems,
+    deleteItem: items.remove,
     readPath: turns.readPath,
     failInterrupted: turns.failInterrupted,
     sweep: sessions.sweep,

@@ -24,6 +24,7 @@ import { restoreInto } from './portable-restore.ts';
 import { createRedisAdmin } from './redis/admin.ts';
 import { createRedisDump } from './redis/dump.ts';
 import { createRedisEverybody } from './redis/everybody.ts';
+import { createRedisItems } from './redis/items.ts';
 import { createKeyspace, type Keyspace } from './redis/keyspace.ts';
 import { createRedisListing } from './redis/listing.ts';
 import { createRedisPaths } from './redis/paths.ts';
@@ -56,6 +57,7 @@ function createRedisStore(connection: RedisConnection, keyspace: Keyspace): Open
   const listing = createRedisListing(connection, keyspace);
   const sessions = createRedisSessions(connection, keyspace, listing);
   const turns = createRedisTurns(connection, keyspace);
+  const items = createRedisItems(connection, keyspace);
   const paths = createRedisPaths(connection, keyspace);
   const { sweep } = createRedisSweep(connection, keyspace, listing, sessions);
   const everybody = createRedisEverybody(connection, keyspace);
@@ -85,6 +87,7 @@ function createRedisStore(connection: RedisConnection, keyspace: Keyspace): Open
       getTurn: turns.get,
       listTurns: turns.list,
       listItems: paths.listItems,
+      deleteItem: items.remove,
       readPath: paths.read,
       failInterrupted: turns.failInterrupted,
       sweep,

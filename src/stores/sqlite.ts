@@ -1,8 +1,8 @@
 /**
  * The store on SQLite: a file, or memory for as long as the process lives. This file is the surface. In sqlite/, tables
- * are in schema.ts, statements in sessions.ts, turns.ts, paths.ts, keys.ts, sweep.ts, admin.ts, dump.ts and restore.ts,
- * and durability in group-commit.ts and log.ts. The database is read and written on the event loop, in microseconds; the
- * disk is waited for elsewhere.
+ * are in schema.ts, statements in sessions.ts, turns.ts, items.ts, paths.ts, keys.ts, sweep.ts, admin.ts, dump.ts and
+ * restore.ts, and durability in group-commit.ts and log.ts. The database is read and written on the event loop, in
+ * microseconds; the disk is waited for elsewhere.
  */
 
 import type { RequestKey } from '../conversation/request-key.ts';
@@ -16,6 +16,7 @@ import { type Database, openDatabase } from './sqlite/database.ts';
 import { createSqliteDump } from './sqlite/dump.ts';
 import { openDatabaseFile } from './sqlite/file.ts';
 import { createGroupCommit, type GroupCommit } from './sqlite/group-commit.ts';
+import { createSqliteItems } from './sqlite/items.ts';
 import { createSqliteKeys } from './sqlite/keys.ts';
 import { openWriteAheadLog } from './sqlite/log.ts';
 import { createSqlitePaths } from './sqlite/paths.ts';
@@ -61,6 +62,7 @@ export function createSqliteStore(
   const sessions = createSqliteSessions(database);
   const turns = createSqliteTurns(database);
   const paths = createSqlitePaths(database);
+  const items = createSqliteItems(database);
   const keys = createSqliteKeys(database);
   const { sweep } = createSqliteSweep(database, sessions.detach);
   const admin = createSqliteAdmin(database, commits, sessions.remove);
@@ -97,6 +99,7 @@ export function createSqliteStore(
       readSession(owner, sessionId, ([session, head]) =>
         paths.pageOfItems(session, turns.withSequence(head), page),
       ),
+    deleteItem: (owner, sessionId, itemId) => commits.write(() => deleteItem(owner, sessionId, itemId)),
     readPath: (query) => readSession(query.owner, query.sessionId, (row) => readPath(row, query)),
     failInterrupted: (error, completedAt) => commits.write(() => turns.failRunning(error, completedAt)),
     async sweep(now, idleBefore) {
@@ -192,6 +195,11 @@ export function createSqliteStore(
     const joined = turns.finish(held.session, held.turn, outcome);
     if (joined) sessions.moveHead(held.session, held.turn, servedBy(outcome), outcome.completedAt);
     return true;
+  }
+
+  function deleteItem(owner: string, sessionId: string, itemId: string): boolean {
+    const row = sessions.find(owner, sessionId);
+    return row !== undefined && items.remove(row[0], itemId);
   }
 
   function readPath(row: SessionRow, { turnId, reach }: PathQuery): SessionPath {

@@ -7,7 +7,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { type McpCallItem, takesPlace } from '../conversation/item.ts';
+import { countPlaces, type McpCallItem, takesPlace } from '../conversation/item.ts';
 import type { Session } from '../conversation/session.ts';
 import { joinsConversation, type Turn } from '../conversation/turn.ts';
 import type { Store } from './store.ts';
@@ -30,6 +30,8 @@ interface ModelSession {
   session: Session;
   turns: Turn[];
   running: { turnId: string; fence: number; calls: McpCallItem[] } | null;
+  /** By the id of a turn, the places that its items took when they were stored. */
+  places: Map<string, number>;
   /** By its text, the turn that a key stands for and the fingerprint. */
   keys: Map<string, { turn: Turn; fingerprint: string }>;
 }
@@ -89,6 +91,14 @@ const step = fc.oneof(
   {
     weight: 5,
     arbitrary: fc.record({
+      kind: fc.constant('deleteItem' as const),
+      session: fc.nat(9),
+      item: fc.nat(99),
+    }),
+  },
+  {
+    weight: 5,
+    arbitrary: fc.record({
       kind: fc.constant('page' as const),
       session: fc.nat(9),
       after: fc.option(fc.nat(99)),
@@ -125,7 +135,7 @@ async function play(store: Store, model: ModelSession[], step: Step): Promise<vo
   if (step.kind === 'create') {
     const session = sampleSession();
     await store.createSession(session);
-    model.push({ session, turns: [], running: null, keys: new Map() });
+    model.push({ session, turns: [], running: null, places: new Map(), keys: new Map() });
     return;
   }
   if (step.kind === 'crash') return playCrash(store, model);
@@ -145,6 +155,8 @@ async function play(store: Store, model: ModelSession[], step: Step): Promise<vo
     await playCommit(store, chosen, step);
   } else if (step.kind === 'note') {
     await playNote(store, chosen, step.calls);
+  } else if (step.kind === 'deleteItem') {
+    await playDeleteItem(store, chosen, step.item);
   } else {
     await playPage(store, chosen, step);
   }
@@ -192,10 +204,11 @@ async function playBegin(
     if (outcome.kind !== 'begun') return;
     assert.deepEqual([outcome.session, outcome.parentId], [session, parentId]);
     assert.deepEqual(outcome.retries, known?.turn ?? null);
-    assert.deepEqual(ids(outcome.path), expectedPath(turns, parentId, step.places - 1));
+    assert.deepEqual(ids(outcome.path), expectedPath(chosen, parentId, step.places - 1));
     const { turnId: id, input, createdAt } = request;
     const turn: Turn = { ...UNFINISHED, id, sessionId: session.id, parentId, input, createdAt };
     turns.push(turn);
+    chosen.places.set(id, countPlaces(input));
     if (key !== null) chosen.keys.set(key.value, { turn, fingerprint: key.fingerprint });
     chosen.running = { turnId: id, fence: outcome.fence, calls: [] };
   }
@@ -213,6 +226,22 @@ async function playNote(
   if (running !== null) running.calls = calls;
 }
 
+async function playDeleteItem(store: Store, chosen: ModelSession, index: number): Promise<void> {
+  const { session, turns } = chosen;
+  const items = turns.flatMap((turn) => [...turn.input, ...turn.output]);
+  const id = items[index % Math.max(items.length, 1)]?.id;
+  assert.equal(await store.deleteItem(OWNER, session.id, id ?? 'none'), id !== undefined);
+  const turn = turns.find(({ input, output }) => [...input, ...output].some((item) => item.id === id));
+  if (turn === undefined) return;
+  const without = (from: Turn['input']) => from.filter((item) => item.id !== id);
+  const isOutput = turn.output.some((item) => item.id === id);
+  const joined = joinsConversation(turn);
+  Object.assign(turn, { input: without(turn.input), output: without(turn.output) });
+  if (isOutput) Object.assign(turn, { trace: null });
+  if (joined && !joinsConversation(turn)) Object.assign(turn, { status: 'incomplete' });
+  assert.deepEqual(await store.getTurn(OWNER, session.id, turn.id), turn);
+}
+
 async function playCommit(
   store: Store,
   chosen: ModelSession,
@@ -228,6 +257,7 @@ async function playCommit(
   const turn = Object.assign(chosen.turns.at(-1)!, outcome);
   if (joinsConversation(turn)) {
     chosen.session = { ...session, headTurnId: turn.id, servedBy: SERVED, updatedAt: 5000 };
+    chosen.places.set(turn.id, countPlaces([...turn.input, ...turn.output]));
   }
   chosen.running = null;
   assert.deepEqual(await store.getTurn(OWNER, session.id, turn.id), turn);
@@ -240,7 +270,7 @@ async function playPage(
 ): Promise<void> {
   const { session, turns } = chosen;
   const { limit, order } = step;
-  const path = expectedPath(turns, session.headTurnId, Number.POSITIVE_INFINITY).toReversed();
+  const path = expectedPath(chosen, session.headTurnId, Number.POSITIVE_INFINITY).toReversed();
   const onPath = path.map((id) => turns.find((turn) => turn.id === id)!);
   const items = onPath.flatMap((turn) => [...turn.input, ...turn.output]).filter(takesPlace);
   if (order === 'desc') items.reverse();
@@ -256,13 +286,13 @@ async function playPage(
 }
 
 /** The ids of the turns on the path, newest first, until the places are reached. */
-function expectedPath(turns: readonly Turn[], newest: string | null, wanted: number): string[] {
+function expectedPath({ turns, places }: ModelSession, newest: string | null, wanted: number): string[] {
   const path: string[] = [];
   let reached = 0;
   for (let id = newest; id !== null && reached < wanted; ) {
     const turn = turns.find((one) => one.id === id)!;
     path.push(turn.id);
-    reached += [...turn.input, ...turn.output].filter(takesPlace).length;
+    reached += places.get(turn.id)!;
     id = turn.parentId;
   }
   return path;

@@ -4,6 +4,7 @@
  */
 
 import { describe } from 'node:test';
+import { describeItems } from './store-items.contract.ts';
 import { describeKeys } from './store-keys.contract.ts';
 import { describeModel } from './store-model.contract.ts';
 import { describePaths } from './store-paths.contract.ts';
@@ -17,6 +18,7 @@ export function describeStore(name: string, open: OpenStore): void {
     describeSessions(open);
     describeTurns(open);
     describePaths(open);
+    describeItems(open);
     describeKeys(open);
     describeSweep(open);
     describeModel(open);

@@ -124,6 +124,20 @@ export interface Store {
    */
   listItems(owner: string, sessionId: string, page: PageRequest): Promise<Page<PlacedItem> | null>;
 
+  /**
+   * Deletes an item wherever in the session it stands: in the input or the output of any turn, on whatever branch and
+   * whatever has become of the turn, and in each that has an item of this id. The text of it is in none of the store's
+   * tables any more. A turn whose output has lost one has `trace: null` from then on, for its pieces are not those of
+   * the output any more, and hold what was discarded; one that was cancelled, and is part of the conversation, is
+   * `incomplete` when its last message goes. False if there is no such item, or no such session.
+   *
+   * Nothing else changes. Turns, keys and the head stay, and every turn keeps the places that it was counted with:
+   * `PathTurn.placesBefore`, and how far a `Reach` goes, are as if the item were still there. The input of a turn that
+   * runs can be deleted, and the turn is committed as any other; calls that it has noted are no items yet. What was
+   * copied by a fork stays with the fork. A store that is made of a dump, and a fork, count the items that are there.
+   */
+  deleteItem(owner: string, sessionId: string, itemId: string): Promise<boolean>;
+
   /** The end of the path to a turn, read as `beginTurn` reads it, with the session. Null: no such session. */
   readPath(query: PathQuery): Promise<SessionPath | null>;
 
@@ -247,7 +261,7 @@ export type BeginOutcome =
 /** A turn of a path, as the window sees it. */
 export interface PathTurn {
   id: string;
-  /** Places on the path before this turn, counted from the start of the conversation. */
+  /** Places on the path before this turn, counted from the start of the conversation, deleted items included. */
   placesBefore: number;
   input: Item[];
   output: Item[];

@@ -87,7 +87,7 @@ export function replay(ended: EndedTurn): LiveTurn {
   return { id: ended.turn.id, ended: Promise.resolve(ended), follow, asked: [] };
 
   function follow(after: number, wake: () => void): Follower {
-    // Nobody knows which numbers a turn had given away when the server died in it.
+    // Nobody knows which numbers a turn had given away when the server died in it, or before part of its output was deleted.
     const isLost = ended.turn.trace === null && after > 0;
     return log.follow(isLost ? BEFORE_ALL : after, wake);
   }

@@ -1,16 +1,16 @@
 /** What a turn came to, from what the model made and what went wrong. */
 
-import type { SeenTurn } from '../conversation/event.ts';
 import { countPlaces } from '../conversation/item.ts';
 import type { FinishReason, TurnOutcome } from '../conversation/turn.ts';
 import { AppError } from '../errors.ts';
+import type { PathTurn } from '../stores/store.ts';
 import type { Answer } from './answer.ts';
 
 /**
- * @param seen the turns that the model saw
+ * @param seen the turns that the model saw, oldest first
  * @param failure what ended the turn; null if nothing did, and the answer is what there is
  */
-export function outcomeOf(answer: Answer, seen: readonly SeenTurn[], failure: AppError | null): TurnOutcome {
+export function outcomeOf(answer: Answer, seen: readonly PathTurn[], failure: AppError | null): TurnOutcome {
   const target = answer.target();
   const finish = answer.finish();
   const status =
@@ -25,10 +25,7 @@ export function outcomeOf(answer: Answer, seen: readonly SeenTurn[], failure: Ap
     attempts: answer.attempts(),
     usage: finish?.usage ?? null,
     error: null,
-    seenPlaces: seen.reduce(
-      (places, { input, output }) => places + countPlaces(input) + countPlaces(output),
-      0,
-    ),
+    seenPlaces: placesOf(seen),
     trace: answer.trace(),
     completedAt: Date.now(),
   };
@@ -36,6 +33,13 @@ export function outcomeOf(answer: Answer, seen: readonly SeenTurn[], failure: Ap
   // A filter that left nothing has refused the request; one that cut an answer short has left part of it.
   const refused = finish?.reason === 'content_filter' && !answer.hasText();
   return refused ? asFailed(outcome, new AppError('content_filtered')) : outcome;
+}
+
+/** As the store counts them: items that were deleted since from all but the newest turn keep their places. */
+function placesOf(path: readonly PathTurn[]): number {
+  const [oldest, newest] = [path[0], path.at(-1)];
+  if (oldest === undefined || newest === undefined) return 0;
+  return newest.placesBefore - oldest.placesBefore + countPlaces([...newest.input, ...newest.output]);
 }
 
 /** The outcome of the same turn, ended by an error. What the model made stays on the turn's record. */

@@ -155,8 +155,12 @@ test('random requests never make a 5xx, and are answered as documented', { timeo
   await fc.assert(
     fc.asyncProperty(fc.oneof(...calls), async (call) => {
       const sessionId = await server.newSession();
-      const { turn_id: turnId } = await server.converse(sessionId, 'x');
-      const known: Record<string, string> = { session_id: sessionId, turn_id: turnId };
+      const { turn_id: turnId, message } = await server.converse(sessionId, 'x');
+      const known: Record<string, string> = {
+        session_id: sessionId,
+        turn_id: turnId,
+        message_id: message.id,
+      };
       const path = call.template.replaceAll(/\{(\w+)\}/g, (_, name: string) => {
         const given = call.parameters[name] ?? '';
         return given === 'known' ? (known[name] ?? '') : encode(given);
@@ -200,6 +204,7 @@ test('nor do random requests of the administration', { timeout: 120_000 }, async
         ip: '10.0.0.1',
         session_id: session.id,
         turn_id: sent.turn_id,
+        message_id: sent.message.id,
       };
       const path = call.template.replaceAll(/\{(\w+)\}/g, (_, name: string) => {
         const given = call.parameters[name] ?? '';

@@ -47,7 +47,10 @@ test("on every route another owner's session is answered as one that is not ther
     if (!template.includes('{session_id}') || template.startsWith('/admin/')) continue;
     for (const method of Object.keys(operations)) {
       const path = (sessionId: string) =>
-        template.replace('{session_id}', sessionId).replace('{turn_id}', answer.turn_id);
+        template
+          .replace('{session_id}', sessionId)
+          .replace('{turn_id}', answer.turn_id)
+          .replace('{message_id}', answer.message.id);
       const body = ['post', 'patch'].includes(method) ? bodyFor(template) : undefined;
       const before = await storeCalls();
       const theirs = await ask(method.toUpperCase(), path(session.id), body, bob);

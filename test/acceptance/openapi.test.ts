@@ -16,6 +16,7 @@ const OPERATIONS = [
   'GET /sessions',
   'GET /sessions/{session_id}',
   'PATCH /sessions/{session_id}',
+  'DELETE /sessions/{session_id}/messages/{message_id}',
   'DELETE /sessions/{session_id}',
   'POST /sessions/{session_id}/fork',
   'GET /sessions/{session_id}/window',
@@ -179,7 +180,7 @@ const DECIDE = 'POST /sessions/{session_id}/turns/{turn_id}/approvals';
 
 test('every operation answers, and as documented', async () => {
   const sessionId = await server.newSession({ provider: 'openai', metadata: { k: 'v' }, memory_limit: 5 });
-  const { turn_id: turnId } = await server.converse(sessionId, 'Hello');
+  const { turn_id: turnId, message } = await server.converse(sessionId, 'Hello');
   server.double.respondOnce({ toolCalls: [{ id: 'c', name: 'f', arguments: '{}' }], reasoning: 'Hm.' });
   await server.send(sessionId, [{ type: 'image_url', image_url: { url: 'https://example.test/a.png' } }]);
   server.double.respondOnce({ refusal: 'I will not.', usageCounts: { prompt_tokens: 1, cost: 0.002 } });
@@ -195,7 +196,8 @@ test('every operation answers, and as documented', async () => {
   };
   for (const name of deletingLast(OPERATIONS.filter((operation) => !operation.includes(' /admin/')))) {
     const [method = '', template = ''] = name.split(' ');
-    const path = template.replace('{session_id}', sessionId).replace('{turn_id}', turnId);
+    const known: Record<string, string> = { session_id: sessionId, turn_id: turnId, message_id: message.id };
+    const path = template.replaceAll(/\{(\w+)\}/g, (_, parameter: string) => known[parameter] ?? '');
     // The client throws where the answer is not as documented.
     const { status } = await server.call(method, path, bodies[name]);
     // Without a server of tools no call waits; tools.test.ts has some that do.

@@ -1,4 +1,4 @@
-/** Messages: sent, which is a turn, and listed, which is the conversation. */
+/** Messages: sent, which is a turn, listed, which is the conversation, and deleted. */
 
 import { Type } from 'typebox';
 import { answerTurn } from '../answer-turn.ts';
@@ -74,5 +74,27 @@ export function addMessageRoutes(app: App, rooms: Rooms): void {
     },
     async ({ owner, params, query }) =>
       listView(await sessions.items(owner, params.session_id, pageOf(query, 'asc')), messageView),
+  );
+
+  app.delete(
+    '/sessions/:session_id/messages/:message_id',
+    {
+      schema: {
+        tags: ['Messages'],
+        operationId: 'deleteMessage',
+        summary: 'Delete a message for ever',
+        description:
+          'Or any other item of a turn, by its id: a call, a result, reasoning. The next turn does not see it, and ' +
+          'no list, turn, event or export has it any more. Its turn stays, with the rest of its items; where it was ' +
+          'part of the answer, the events of the turn are from now on the first and the last. `memory_limit` goes on ' +
+          'counting its place, and copies in forks stay.',
+        params: schemas.MessageParams,
+        response: { 204: { type: 'null', description: 'Deleted' }, ...errors },
+      },
+    },
+    async ({ owner, params }, reply) => {
+      await sessions.deleteItem(owner, params.session_id, params.message_id);
+      return reply.code(204).send(null);
+    },
   );
 }

@@ -4,6 +4,7 @@
  */
 
 import type { Client } from 'pg';
+import { itemFunctions } from './item-functions.ts';
 import { pathFunctions } from './path-functions.ts';
 import { sessionFunctions } from './session-functions.ts';
 import { tableMigrations } from './tables.ts';
@@ -19,6 +20,7 @@ const migrations: readonly ((schema: string) => string)[] = [
     [...tableMigrations, ...pathFunctions, ...sessionFunctions, ...turnFunctions]
       .map((part) => part(schema))
       .join('\n'),
+  (schema) => itemFunctions.map((part) => part(schema)).join('\n'),
 ];
 
 /** The version that this program writes. */

@@ -5,7 +5,8 @@
 
 /**
  * - Nothing that a turn writes is written a second time: its beginning is a row in `turns`, its end one in `outcomes`.
- *   So these tables hold no dead rows, and a commit touches one index of each. A turn without an outcome is in progress.
+ *   So these tables hold no dead rows, but for those that lost an item (`deleteItem`), and a commit touches one index of
+ *   each. A turn without an outcome is in progress.
  * - `turns.number` counts the turns of a session, under the lock of the session's row, and is the turn's fence. A child
  *   has a higher number than its parent, so along a path `number` is the order of the conversation; times order nothing.
  * - Whoever writes to a session's rows has locked its row in `sessions` first (`renewTurns` and `cancelTurn` alone only lock rows of

@@ -95,9 +95,14 @@ export function createPostgresTurns({ run, one }: Connections, schema: string) {
     name: 'list_turns_1',
     text: `SELECT * FROM ${schema}.list_turns_1($1, $2, $3, $4, $5)`,
   };
-  const itemsOf: Statement<{ kind: PageKind; path: string; cursor_id: string | null }> = {
-    name: 'list_items_1',
-    text: `SELECT * FROM ${schema}.list_items_1($1, $2, $3, $4, $5)`,
+  const itemsOf: Statement<{
+    kind: PageKind;
+    path: string;
+    cursor_id: string | null;
+    head_id: string | null;
+  }> = {
+    name: 'list_items_2',
+    text: `SELECT * FROM ${schema}.list_items_2($1, $2, $3, $4, $5)`,
   };
   const pathOf: Statement<(SessionRow & { path: string }) | { id: null }> = {
     name: 'read_path_1',
@@ -245,6 +250,10 @@ export function createPostgresTurns({ run, one }: Connections, schema: string) {
     return { data: turns.slice(0, limit), hasMore: turns.length > limit };
   }
 
+  /**
+   * The database looks for a page by places, of which deleted items have left some empty: then it is asked again, each
+   * time to reach as far again.
+   */
   async function listItems(
     owner: string,
     sessionId: string,
@@ -252,14 +261,21 @@ export function createPostgresTurns({ run, one }: Connections, schema: string) {
   ): Promise<Page<PlacedItem> | null> {
     const isAscending = order === 'asc';
     // One item more tells whether there is another page.
-    const row = await one(itemsOf, owner, sessionId, after, limit + 1, isAscending);
-    if (!isPage(row.kind)) return null;
-    const placed = (JSON.parse(row.path) as PathTurn[]).flatMap(newestPlacedFirst);
-    if (isAscending) placed.reverse();
-    // The last of that id in the order of the page: however often a turn has it, the next page is another one.
-    const cursor = placed.findLastIndex(({ item, turnId }) => turnId === row.cursor_id && item.id === after);
-    const rest = placed.slice(cursor + 1);
-    return { data: rest.slice(0, limit), hasMore: rest.length > limit };
+    for (let reach = limit + 1; ; reach *= 2) {
+      const row = await one(itemsOf, owner, sessionId, after, reach, isAscending);
+      if (!isPage(row.kind)) return null;
+      const path = JSON.parse(row.path) as PathTurn[];
+      const placed = path.flatMap(newestPlacedFirst);
+      if (isAscending) placed.reverse();
+      // The last of that id in the order of the page: however often a turn has it, the next page is another one.
+      const cursor = placed.findLastIndex(
+        ({ item, turnId }) => turnId === row.cursor_id && item.id === after,
+      );
+      const rest = placed.slice(cursor + 1);
+      const reachesEnd = isAscending ? path[0]?.id === row.head_id : path.at(-1)?.placesBefore === 0;
+      if (rest.length <= limit && path.length > 0 && !reachesEnd) continue;
+      return { data: rest.slice(0, limit), hasMore: rest.length > limit };
+    }
   }
 
   async function readPath({ owner, sessionId, turnId, reach }: PathQuery): Promise<SessionPath | null> {

@@ -19,8 +19,8 @@ return {values, reachBack(number, values[8], reachPlaces, defaultPlaces, taken)}
 
 /**
  * The turns in which the items of a page are, newest first: the cursor's, and as many others as hold the number that is
- * wanted. Returns the id of the cursor's turn and the turns' values; nothing if the session is not the owner's, 0 if the
- * cursor is not on the path. A distant ancestor is reached by jumps.
+ * wanted. Returns the id of the cursor's turn, the turns' values and the id of the head; nothing if the session is not the
+ * owner's, 0 if the cursor is not on the path. A distant ancestor is reached by jumps.
  */
 export const READ_ITEMS = script(`
 local session, turns, items = unpack(KEYS)
@@ -62,7 +62,7 @@ if after ~= '' then
   end
   if not cursor then return 0 end
 end
-if head == '0' then return {'', {}} end
+if head == '0' then return {'', {}, ''} end
 local cursorBefore, cursorPlaces = 0, 0
 if cursor then
   local _, _, _, before = placeOf(cursor)
@@ -71,11 +71,11 @@ if cursor then
 end
 local cursorId = cursor and string.match(redis.call('HGET', turns, cursor), '^%S+ %S+ %S+ %S+ %S+ %S+ %S+ (.*)$') or ''
 if order == 'asc' then
-  return {cursorId, readPath(reachedBy(cursorPlaces + wanted - 1), cursorBefore)}
+  return {cursorId, readPath(reachedBy(cursorPlaces + wanted - 1), cursorBefore), values[2]}
 end
 if not cursor then
   local _, reached = endOf(head)
-  return {cursorId, readPath(head, reached - wanted)}
+  return {cursorId, readPath(head, reached - wanted), values[2]}
 end
-return {cursorId, readPath(cursor, cursorBefore - wanted)}
+return {cursorId, readPath(cursor, cursorBefore - wanted), values[2]}
 `);

@@ -23,6 +23,10 @@ export function createRedisPaths(connection: RedisConnection, keyspace: Keyspace
     return reply && { session: toSession(sessionId, reply[0]), path: toPath(reply[1]) };
   }
 
+  /**
+   * The script looks for a page by places, of which deleted items have left some empty: then it is asked again, each time
+   * to reach as far again.
+   */
   async function listItems(
     owner: string,
     sessionId: string,
@@ -30,23 +34,30 @@ export function createRedisPaths(connection: RedisConnection, keyspace: Keyspace
   ): Promise<Page<PlacedItem> | null> {
     const { session, turns, items } = sessionKeys(keyspace.bucketOf(sessionId), sessionId);
     // One item more tells whether there is another page.
-    const wanted = page.limit + 1;
-    const reply = await connection.run<[cursorTurn: string, string[]] | 0 | null>(
-      READ_ITEMS,
-      [session, turns, items],
-      [owner, page.after ?? '', page.order, wanted],
-    );
-    if (reply === null) return null;
-    if (reply === 0) throw new AppError('invalid_cursor');
-    const [cursorTurn, path] = reply;
-    const placed = toPath(path).toReversed().flatMap(placedItems);
-    const isCursor = ({ item, turnId }: PlacedItem) => turnId === cursorTurn && item.id === page.after;
-    const asked =
-      page.order === 'asc'
-        ? placed.slice(placed.findLastIndex(isCursor) + 1)
-        : placed.slice(0, page.after === null ? placed.length : placed.findIndex(isCursor)).toReversed();
-    return { data: asked.slice(0, page.limit), hasMore: asked.length > page.limit };
+    for (let wanted = page.limit + 1; ; wanted *= 2) {
+      const reply = await connection.run<[cursorTurn: string, string[], head: string] | 0 | null>(
+        READ_ITEMS,
+        [session, turns, items],
+        [owner, page.after ?? '', page.order, wanted],
+      );
+      if (reply === null) return null;
+      if (reply === 0) throw new AppError('invalid_cursor');
+      const [cursorTurn, values, head] = reply;
+      const path = toPath(values);
+      const asked = itemsOfPage(path, page, cursorTurn);
+      const reachesEnd = page.order === 'asc' ? path[0]?.id === head : path.at(-1)?.placesBefore === 0;
+      if (asked.length <= page.limit && path.length > 0 && !reachesEnd) continue;
+      return { data: asked.slice(0, page.limit), hasMore: asked.length > page.limit };
+    }
   }
+}
+
+/** The items of the path that come after the cursor, in the order of the page. */
+function itemsOfPage(path: readonly PathTurn[], { after, order }: PageRequest, cursorTurn: string) {
+  const placed = path.toReversed().flatMap(placedItems);
+  const isCursor = ({ item, turnId }: PlacedItem) => turnId === cursorTurn && item.id === after;
+  if (order === 'asc') return placed.slice(placed.findLastIndex(isCursor) + 1);
+  return placed.slice(0, after === null ? placed.length : placed.findIndex(isCursor)).toReversed();
 }
 
 function placedItems({ id, input, output, createdAt, completedAt }: PathTurn): PlacedItem[] {

@@ -197,6 +197,16 @@ export function endText(status: TurnStatus, joined: boolean, places: number, com
   return [status, joined ? 1 : 0, places, completedAt].join(' ');
 }
 
+/** Of the turn with that end, null while it runs. */
+export function statusOf(endText: string | null): TurnStatus {
+  return endText === null ? 'in_progress' : parseEnd(endText).status;
+}
+
+/** The same end with another status. */
+export function withStatus(endText: string, status: TurnStatus): string {
+  return `${status}${endText.slice(endText.indexOf(' '))}`;
+}
+
 function parsePlace(text: string) {
   const parts = text.split(' ');
   return {

@@ -7,6 +7,7 @@ import type { PortableSessionKey, PortableTurnKey } from '../portable-store.ts';
 import type { Database } from './database.ts';
 import type { GroupCommit } from './group-commit.ts';
 import {
+  arrayText,
   type ItemRow,
   SESSION_COLUMNS,
   type SessionRow,
@@ -126,9 +127,4 @@ export function createSqliteDump(
       if (found.length < AT_ONCE) return;
     }
   }
-}
-
-/** The items of one side of a turn, as they were written. */
-function arrayText(items: readonly ItemRow[], side: number): string {
-  return `[${items.flatMap(([output, json]) => (output === side ? [json] : [])).join(',')}]`;
 }

@@ -105,7 +105,10 @@ export function createSqlitePaths(database: Database) {
     return path;
   }
 
-  /** A page of the items with a place, and whether there are more. */
+  /**
+   * A page of the items with a place, and whether there are more. It is looked for by places, of which deleted items
+   * have left some empty: then it reaches on, each time as far again.
+   */
   function pageOfItems(
     session: number,
     head: PathEnd | null,
@@ -115,22 +118,28 @@ export function createSqlitePaths(database: Database) {
     if (head === null) return { data: [], hasMore: false };
     // One item more tells whether there is another page.
     const wanted = page.limit + 1;
-    const rows = page.order === 'asc' ? ascending(head, after, wanted) : descending(head, after, wanted);
-    return { data: rows.slice(0, page.limit).map(toPlacedItem), hasMore: rows.length > page.limit };
+    for (let reach = wanted; ; reach *= 2) {
+      const read = page.order === 'asc' ? ascending : descending;
+      const { rows, isWhole } = read(head, after, wanted, reach);
+      if (!isWhole && rows.length < wanted) continue;
+      return { data: rows.slice(0, page.limit).map(toPlacedItem), hasMore: rows.length > page.limit };
+    }
   }
 
-  function ascending(head: PathEnd, after: Cursor | null, wanted: number): PlacedRow[] {
+  function ascending(head: PathEnd, after: Cursor | null, wanted: number, reach: number): Reached {
     const from = after?.end.places ?? 0;
-    const newest = ancestorByPlace.get(head.sequence, from + wanted - 1);
-    if (newest === undefined) return [];
-    return oldestPlaced.all(newest[0], after?.placesBefore ?? 0, after?.item ?? 0, wanted);
+    const newest = ancestorByPlace.get(head.sequence, from + reach - 1);
+    if (newest === undefined) return { rows: [], isWhole: true };
+    const rows = oldestPlaced.all(newest[0], after?.placesBefore ?? 0, after?.item ?? 0, wanted);
+    return { rows, isWhole: newest[0] === head.sequence };
   }
 
-  function descending(head: PathEnd, after: Cursor | null, wanted: number): PlacedRow[] {
+  function descending(head: PathEnd, after: Cursor | null, wanted: number, reach: number): Reached {
     const newest = after?.end ?? head;
     // The cursor's own turn may have given all of its items already.
-    const floor = (after?.placesBefore ?? head.places) - wanted;
-    return newestPlaced.all(newest.sequence, floor, after?.item ?? Number.MAX_SAFE_INTEGER, wanted);
+    const floor = (after?.placesBefore ?? head.places) - reach;
+    const rows = newestPlaced.all(newest.sequence, floor, after?.item ?? Number.MAX_SAFE_INTEGER, wanted);
+    return { rows, isWhole: floor <= 0 };
   }
 
   /** The cursor's item; a fork has items of the same ids, and a branch is not on the path. */
@@ -141,6 +150,12 @@ export function createSqlitePaths(database: Database) {
     }
     throw new AppError('invalid_cursor');
   }
+}
+
+interface Reached {
+  rows: PlacedRow[];
+  /** Whether there is nothing of the path beyond them. */
+  isWhole: boolean;
 }
 
 interface Cursor {

@@ -94,6 +94,11 @@ export function toSummary(row: SummaryRow): TurnSummary {
 
 export type ItemRow = [output: 0 | 1, json: string];
 
+/** The items of one side of a turn, as they were written. */
+export function arrayText(items: readonly ItemRow[], side: 0 | 1): string {
+  return `[${items.flatMap(([output, json]) => (output === side ? [json] : [])).join(',')}]`;
+}
+
 function splitItems(rows: readonly ItemRow[]): { input: Item[]; output: Item[] } {
   const input: Item[] = [];
   const output: Item[] = [];
