@@ -52,6 +52,8 @@ export interface CreatedSession {
 }
 
 export interface Sessions {
+  /** Places that a session or request may ask for at most. */
+  readonly maxPlaces: number;
   /**
    * A new session; or, under a key that the owner has used for the same request, the one that was made then.
    * Throws `idempotency_key_reused` if the key was used for another request.
@@ -63,16 +65,22 @@ export interface Sessions {
   update(owner: string, sessionId: string, change: Partial<SessionSettings>): Promise<Session>;
   delete(owner: string, sessionId: string): Promise<void>;
   /**
-   * A new session with a copy of the conversation up to a turn, by default the head.
+   * A new session with a copy of the conversation up to a turn, by default the head; or, under a key that the owner has
+   * used for the same request, the one that was made then.
    * Throws `turn_not_found`, or `parent_not_usable` for a turn that is not part of a conversation.
    */
-  fork(owner: string, sessionId: string, turnId: string | null): Promise<Session>;
+  fork(owner: string, sessionId: string, turnId: string | null, key?: RequestKey | null): Promise<Session>;
   items(owner: string, sessionId: string, page: PageRequest): Promise<Page<PlacedItem>>;
   /**
    * Deletes an item for ever, of whatever type and wherever it stands, as `Store.deleteItem` says: the next turn does not
    * see it, and no record has it. Throws `item_not_found`.
    */
   deleteItem(owner: string, sessionId: string, itemId: string): Promise<void>;
+  /**
+   * The items of the path to a turn, oldest first, undefined standing for the head: as many as a window can hold at
+   * most, whatever the session's own limit. Empty for a turn that is not part of a conversation.
+   */
+  history(owner: string, sessionId: string, turnId: string | undefined): Promise<Item[]>;
   window(owner: string, sessionId: string): Promise<SessionWindow>;
   turns(owner: string, sessionId: string, page: PageRequest): Promise<Page<Turn>>;
   turn(owner: string, sessionId: string, turnId: string): Promise<Turn>;
@@ -96,7 +104,21 @@ const DEFAULTS: SessionSettings = {
  * One that has expired is still in the store until it is swept, and is looked for here.
  */
 export function createSessions({ store, memory, checkProviders, modelOf }: SessionsOptions): Sessions {
-  return { create, get, list, update, delete: remove, fork, items, deleteItem, window, turns, turn };
+  return {
+    maxPlaces: memory.maxPlaces,
+    create,
+    get,
+    list,
+    update,
+    delete: remove,
+    fork,
+    items,
+    deleteItem,
+    history,
+    window,
+    turns,
+    turn,
+  };
 
   async function create(
     owner: string,
@@ -157,7 +179,12 @@ export function createSessions({ store, memory, checkProviders, modelOf }: Sessi
     if (!(await store.deleteSession(owner, sessionId))) throw new AppError('session_not_found');
   }
 
-  async function fork(owner: string, sessionId: string, turnId: string | null): Promise<Session> {
+  async function fork(
+    owner: string,
+    sessionId: string,
+    turnId: string | null,
+    key: RequestKey | null = null,
+  ): Promise<Session> {
     const source = await get(owner, sessionId);
     const upTo = turnId ?? source.headTurnId;
     const copies = upTo === null ? [] : copyPath(await allTurns(owner, sessionId), upTo);
@@ -171,11 +198,10 @@ export function createSessions({ store, memory, checkProviders, modelOf }: Sessi
       createdAt: now,
       updatedAt: now,
     };
-    await store.createSession(
-      session,
-      copies.map((copy) => ({ ...copy, sessionId: session.id })),
-    );
-    return session;
+    const turns = copies.map((copy) => ({ ...copy, sessionId: session.id }));
+    const outcome = await store.createSession(session, turns, key);
+    if (outcome.kind === 'key_reused') throw new AppError('idempotency_key_reused');
+    return outcome.kind === 'replay' ? outcome.session : session;
   }
 
   async function allTurns(owner: string, sessionId: string): Promise<Map<string, Turn>> {
@@ -198,6 +224,13 @@ export function createSessions({ store, memory, checkProviders, modelOf }: Sessi
   async function deleteItem(owner: string, sessionId: string, itemId: string): Promise<void> {
     await get(owner, sessionId);
     if (!(await store.deleteItem(owner, sessionId, itemId))) throw new AppError('item_not_found');
+  }
+
+  async function history(owner: string, sessionId: string, turnId: string | undefined): Promise<Item[]> {
+    const reach = { places: memory.maxPlaces, defaultPlaces: memory.defaultPlaces, taken: 0 };
+    const { session, path } = found(await store.readPath({ owner, sessionId, turnId, reach }));
+    present(session);
+    return path.toReversed().flatMap(({ input, output }) => [...input, ...output]);
   }
 
   async function window(owner: string, sessionId: string): Promise<SessionWindow> {
