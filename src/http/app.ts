@@ -12,6 +12,8 @@ import { type Cors, createCors } from './cors.ts';
 import { invalidRequest, sendError } from './error-response.ts';
 import { createErrorSummary } from './error-summary.ts';
 import { collectMethods } from './method-not-allowed.ts';
+import { addResponseRoutes } from './openai/responses.ts';
+import { addStoredResponseRoutes } from './openai/stored-responses.ts';
 import { addOpenApi } from './openapi.ts';
 import { noteEnd } from './request-end.ts';
 import { followRequests } from './request-trace.ts';
@@ -94,6 +96,8 @@ async function createApi(
     addSessionRoutes(routes, rooms);
     addMessageRoutes(routes, rooms);
     addTurnRoutes(routes, rooms);
+    addResponseRoutes(routes, rooms);
+    addStoredResponseRoutes(routes, rooms);
   });
   if (!adminApart) await addAdminRoutes(app, rooms.admin);
   refuseOtherMethods();

@@ -12,6 +12,7 @@ const API_TAGS = [
   { name: 'Sessions', description: 'Conversations and their settings' },
   { name: 'Messages', description: 'What goes in and what comes back' },
   { name: 'Turns', description: 'One input and everything that led to its answer' },
+  { name: 'OpenAI', description: "The same conversations in the format of OpenAI's API" },
 ];
 const ADMINISTRATION_TAG = {
   name: 'Administration',

@@ -72,6 +72,38 @@ const valuesByName: Record<string, fc.Arbitrary<unknown>> = {
   ),
   stream: fc.boolean(),
   tool_call_id: oddText,
+  input: fc.oneof(
+    text,
+    fc.array(
+      fc.record(
+        {
+          type: fc.constantFrom(
+            'message',
+            'function_call',
+            'function_call_output',
+            'item_reference',
+            'reasoning',
+          ),
+          role: fc.constantFrom('user', 'assistant', 'system'),
+          content: oddText,
+          id: oddText,
+          call_id: fc.constantFrom('c', 'd'),
+          name: oddText,
+          arguments: oddText,
+          output: oddText,
+        },
+        { requiredKeys: ['type', 'role', 'content'] },
+      ),
+      { maxLength: 3 },
+    ),
+  ),
+  conversation: fc.constantFrom(null, 'conv_1', { id: `conv_${'0'.repeat(32)}` }),
+  previous_response_id: fc.constantFrom(null, 'resp_1', `resp_${'0'.repeat(64)}`),
+  text: fc.constantFrom({ format: { type: 'json_object' } }, { format: {} }, { verbosity: 'low' }),
+  tool_choice: fc.constantFrom('auto', 'required', { type: 'function', name: 'f' }),
+  max_output_tokens: fc.integer({ min: -1, max: 100 }),
+  background: fc.boolean(),
+  store: fc.boolean(),
 };
 
 function body(fields: readonly string[]): fc.Arbitrary<string> {
@@ -160,6 +192,7 @@ test('random requests never make a 5xx, and are answered as documented', { timeo
         session_id: sessionId,
         turn_id: turnId,
         message_id: message.id,
+        response_id: `resp_${(sessionId + turnId).replaceAll('-', '')}`,
       };
       const path = call.template.replaceAll(/\{(\w+)\}/g, (_, name: string) => {
         const given = call.parameters[name] ?? '';
