@@ -162,7 +162,8 @@ function pour(
         if (frames === '') break;
         blocked = !raw.write(frames);
       }
-      if (reader.over && !raw.writableEnded) raw.end(wire.end());
+      const isOver = reader.over || wire.over?.() === true;
+      if (isOver && !raw.writableEnded) raw.end(wire.end());
     }
 
     /** What is there to read, up to about a socket buffer's worth. */

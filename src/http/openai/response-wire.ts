@@ -39,7 +39,7 @@ export function responseWire(after = -1): StreamWire {
   /** Whether nothing more can be told. */
   let isBroken = false;
   let frames = '';
-  return { frame, expired, end: () => 'data: [DONE]\n\n' };
+  return { frame, expired, over: () => isBroken, end: () => 'data: [DONE]\n\n' };
 
   function frame({ event }: { event: TurnEvent }): string {
     frames = '';
