@@ -55,7 +55,7 @@ for (const [name, script] of Object.entries(SCRIPTS)) {
     assert.deepEqual([created?.type, inProgress?.type], ['response.created', 'response.in_progress']);
     const last = live.at(-1);
     assert.deepEqual(itemsDone(live), last?.['response'].output);
-    const { id } = created?.['response'];
+    const id: string = created?.['response'].id;
     assert.deepEqual(await client.retrieve(id), last?.['response']);
     for (let after = -1; after < live.length; after += 1) {
       assert.deepEqual(await client.replay(id, after), live.slice(after + 1), `after ${after}`);
