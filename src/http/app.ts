@@ -12,6 +12,8 @@ import { type Cors, createCors } from './cors.ts';
 import { invalidRequest, sendError } from './error-response.ts';
 import { createErrorSummary } from './error-summary.ts';
 import { collectMethods } from './method-not-allowed.ts';
+import { addCompactRoute } from './openai/compact-response.ts';
+import { addInputTokensRoute } from './openai/input-tokens.ts';
 import { addResponseRoutes } from './openai/responses.ts';
 import { addStoredResponseRoutes } from './openai/stored-responses.ts';
 import { addOpenApi } from './openapi.ts';
@@ -98,6 +100,8 @@ async function createApi(
     addTurnRoutes(routes, rooms);
     addResponseRoutes(routes, rooms);
     addStoredResponseRoutes(routes, rooms);
+    addInputTokensRoute(routes, rooms);
+    addCompactRoute(routes, rooms);
   });
   if (!adminApart) await addAdminRoutes(app, rooms.admin);
   refuseOtherMethods();

@@ -77,10 +77,16 @@ export interface Sessions {
    */
   deleteItem(owner: string, sessionId: string, itemId: string): Promise<void>;
   /**
-   * The items of the path to a turn, oldest first, undefined standing for the head: as many as a window can hold at
-   * most, whatever the session's own limit. Empty for a turn that is not part of a conversation.
+   * The items of the path to a turn, oldest first, undefined standing for the head, in whole turns. Empty for a turn that
+   * is not part of a conversation.
+   * @param places how many are read, or a few more; null reads what the session's memory holds
    */
-  history(owner: string, sessionId: string, turnId: string | undefined): Promise<Item[]>;
+  history(
+    owner: string,
+    sessionId: string,
+    turnId: string | undefined,
+    places: number | null,
+  ): Promise<Item[]>;
   window(owner: string, sessionId: string): Promise<SessionWindow>;
   turns(owner: string, sessionId: string, page: PageRequest): Promise<Page<Turn>>;
   turn(owner: string, sessionId: string, turnId: string): Promise<Turn>;
@@ -226,8 +232,13 @@ export function createSessions({ store, memory, checkProviders, modelOf }: Sessi
     if (!(await store.deleteItem(owner, sessionId, itemId))) throw new AppError('item_not_found');
   }
 
-  async function history(owner: string, sessionId: string, turnId: string | undefined): Promise<Item[]> {
-    const reach = { places: memory.maxPlaces, defaultPlaces: memory.defaultPlaces, taken: 0 };
+  async function history(
+    owner: string,
+    sessionId: string,
+    turnId: string | undefined,
+    places: number | null,
+  ): Promise<Item[]> {
+    const reach = { places, defaultPlaces: memory.defaultPlaces, taken: 0 };
     const { session, path } = found(await store.readPath({ owner, sessionId, turnId, reach }));
     present(session);
     return path.toReversed().flatMap(({ input, output }) => [...input, ...output]);

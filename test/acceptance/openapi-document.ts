@@ -102,8 +102,10 @@ export function createJudge(document: OpenApiDocument): Judge {
     return problems;
   }
 
+  /** A path that stands there by name comes before one that has a parameter in its place. */
   function operationAt(method: string, pathname: string): Operation | undefined {
-    return routes.find(({ pattern }) => pattern.test(pathname))?.operations[method.toLowerCase()];
+    const found = routes.find(({ pattern }) => pattern.test(pathname))?.operations;
+    return (document.paths[pathname] ?? found)?.[method.toLowerCase()];
   }
 
   function judgeError(pathname: string, { headers, body }: ObservedAnswer): string[] {

@@ -29,6 +29,8 @@ const OPERATIONS = [
   'POST /sessions/{session_id}/turns/{turn_id}/approvals',
   'POST /sessions/{session_id}/turns/{turn_id}/cancel',
   'POST /v1/responses',
+  'POST /v1/responses/input_tokens',
+  'POST /v1/responses/compact',
   'GET /v1/responses',
   'GET /v1/responses/{response_id}',
   'DELETE /v1/responses/{response_id}',
@@ -198,6 +200,8 @@ test('every operation answers, and as documented', async () => {
   const bodies: Record<string, object> = {
     'POST /sessions': {},
     'POST /v1/responses': { input: 'x' },
+    'POST /v1/responses/input_tokens': { input: 'x' },
+    'POST /v1/responses/compact': { input: 'x' },
     'PATCH /sessions/{session_id}': { title: 'x' },
     'POST /sessions/{session_id}/fork': { turn_id: turnId },
     'POST /sessions/{session_id}/messages': { content: 'x' },

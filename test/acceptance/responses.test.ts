@@ -264,3 +264,28 @@ test('what fails is answered with its status, and nothing is left behind', async
   assert.deepEqual([nobody.status, nobody.body.error.param], [400, 'tools[0].server_label']);
   assert.equal((await call(server.url, 'GET', '/sessions?limit=100')).body.data.length, before);
 });
+
+test('tokens are counted with the past, and a conversation is summed up', async () => {
+  const count = async (body: object) =>
+    (await call(server.url, 'POST', '/v1/responses/input_tokens', body)).body.input_tokens;
+  const alone = await count({ input: 'Hello there' });
+  assert.ok(alone > 2 && alone < 10);
+  const first = await client.respond({ input: 'A rather long story about a fox' });
+  const after = await count({ input: 'Hello there', previous_response_id: first.id });
+  assert.ok(after > alone + 10);
+  const tools = [{ type: 'function', name: 'f', description: 'Finds a fox', parameters: {} }];
+  assert.ok((await count({ input: 'Hello there', tools })) > alone);
+
+  server.double.respondOnce({ text: 'There was a fox.' });
+  const { body } = await call(server.url, 'POST', '/v1/responses/compact', {
+    previous_response_id: first.id,
+    input: 'And it ran.',
+  });
+  assert.deepEqual(
+    server.double.last.body.messages.map(({ role }) => role),
+    ['user', 'assistant', 'user', 'user'],
+  );
+  assert.equal(body.object, 'response.compaction');
+  await client.respond({ input: [...body.output, { role: 'user', content: 'Go on' }] });
+  assert.match(seen()[0] ?? '', /There was a fox\.$/);
+});

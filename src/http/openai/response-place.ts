@@ -3,6 +3,7 @@
  * one, in its session or, while that is busy, in a copy of the conversation up to there; anything else begins a session.
  */
 
+import type { Item } from '../../conversation/item.ts';
 import type { RequestKey } from '../../conversation/request-key.ts';
 import type { Session } from '../../conversation/session.ts';
 import { joinsConversation, type Turn } from '../../conversation/turn.ts';
@@ -48,6 +49,26 @@ async function beforeTurn(sessions: Sessions, owner: string, previous: TurnPlace
     });
   }
   return { session, turn };
+}
+
+/**
+ * Whether the model sees of the past what the session's memory holds, and not all of it. As at OpenAI it sees all unless
+ * the request says otherwise; but a session that has a limit of its own wants it kept.
+ */
+export function isCut(truncation: ResponseRequest['truncation'], before: Before | null): boolean {
+  return truncation === undefined ? (before?.session.memoryLimit ?? null) !== null : truncation === 'auto';
+}
+
+/** What is before a response, as far as its model is to see it. */
+export async function historyOf(
+  sessions: Sessions,
+  owner: string,
+  before: Before | null,
+  truncation: ResponseRequest['truncation'],
+): Promise<Item[]> {
+  if (before === null) return [];
+  const places = isCut(truncation, before) ? null : sessions.maxPlaces;
+  return sessions.history(owner, before.session.id, before.turn?.id, places);
 }
 
 /** Whether somebody has deleted the response: the turn has taken place, and nothing of it is there any more. */

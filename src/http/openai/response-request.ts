@@ -64,6 +64,24 @@ export const RESPONSE_FIELDS = [
   'user',
 ] as const;
 
+/** What a request to count tokens may have. */
+export const INPUT_TOKENS_FIELDS = [
+  'conversation',
+  'input',
+  'instructions',
+  'model',
+  'parallel_tool_calls',
+  'previous_response_id',
+  'reasoning',
+  'text',
+  'tool_choice',
+  'tools',
+  'truncation',
+] as const;
+
+/** What a request to sum up a conversation may have. */
+export const COMPACT_FIELDS = ['input', 'instructions', 'model', 'previous_response_id'] as const;
+
 /** Throws `invalid_request`, `unsupported_parameter` and `previous_response_not_found`, each with the field. */
 export function responseRequest(body: Fields): ResponseRequest {
   const fields = bodyFields(body);
@@ -108,7 +126,7 @@ export function responseRequest(body: Fields): ResponseRequest {
 }
 
 /** The conversation, or the response before it, that a request names; not both. */
-function responsePlace(body: Fields): Pick<ResponseRequest, 'conversation' | 'previous'> {
+export function responsePlace(body: Fields): Pick<ResponseRequest, 'conversation' | 'previous'> {
   const previous = bodyFields(body).text('previous_response_id');
   const conversation = conversationOf(body);
   if (previous !== undefined && conversation !== undefined) {
@@ -142,7 +160,7 @@ function conversationOf(body: Fields): string | undefined {
 }
 
 /** The model that the body names; null where it names none. */
-function modelOf(body: Fields): string | null {
+export function modelOf(body: Fields): string | null {
   const model = bodyFields(body).text('model', 256);
   if (model === '' || model?.isWellFormed() === false) throw wrong('model', 'must be the name of a model');
   return model ?? null;

@@ -1,7 +1,7 @@
 /** The shapes of responses for the OpenAPI document: what is read of a request is checked where it is read. */
 
 import { Type } from 'typebox';
-import { RESPONSE_FIELDS } from './response-request.ts';
+import { COMPACT_FIELDS, INPUT_TOKENS_FIELDS, RESPONSE_FIELDS } from './response-request.ts';
 
 const OPEN = { additionalProperties: true };
 const nullableText = Type.Union([Type.String(), Type.Null()]);
@@ -39,6 +39,15 @@ export const ResponseBody = Type.Object(
   ),
   OPEN,
 );
+
+const bodyOf = (names: readonly string[]) =>
+  Type.Object(Object.fromEntries(names.map((name) => [name, Type.Optional(Type.Unknown())])), OPEN);
+
+/** The body of `POST /v1/responses/input_tokens`. */
+export const InputTokensBody = bodyOf(INPUT_TOKENS_FIELDS);
+
+/** The body of `POST /v1/responses/compact`. */
+export const CompactBody = bodyOf(COMPACT_FIELDS);
 
 /** The response object. */
 export const ResponseObject = Type.Object(

@@ -113,7 +113,8 @@ function errorCode(code: ErrorCode): string {
   return errorCatalogue[code].status >= 500 ? 'server_error' : code;
 }
 
-function usageView(usage: Usage): object {
+/** Usage in full shape, and no more. */
+export function usageView(usage: Usage): object {
   return {
     input_tokens: usage.input_tokens,
     input_tokens_details: { cached_tokens: usage.input_tokens_details.cached_tokens },

@@ -77,8 +77,8 @@ async function answer(
   return responseView(ended.turn);
 }
 
-/** Nobody could find what comes of it. */
-function cancelWithClient(live: LiveTurn, owner: string, { turns }: Rooms, reply: FastifyReply): void {
+/** Ends a turn whose client leaves, where nobody could find what comes of it. */
+export function cancelWithClient(live: LiveTurn, owner: string, { turns }: Rooms, reply: FastifyReply): void {
   onAbort(leaving(reply), () => {
     turns.cancel(owner, NO_SESSION, live.id).catch((error: unknown) => {
       // Where it was over already there is nothing left to end.

@@ -12,7 +12,7 @@ import { approvalsKey, libraryKey } from '../request-key.ts';
 import type { Rooms } from '../rooms.ts';
 import { wrong } from './input-items.ts';
 import { withoutReferences } from './item-references.ts';
-import { type Before, beforeResponse, placeFor } from './response-place.ts';
+import { type Before, beforeResponse, historyOf, isCut, placeFor } from './response-place.ts';
 import type { ResponseRequest } from './response-request.ts';
 import { chosenTools } from './response-tools.ts';
 
@@ -31,8 +31,7 @@ export async function startResponse(
   const { sessions, turns } = rooms;
   const { owner } = asker;
   const before = await beforeResponse(sessions, owner, asked);
-  const history = () =>
-    before === null ? Promise.resolve([]) : sessions.history(owner, before.session.id, before.turn?.id);
+  const history = () => historyOf(sessions, owner, before, asked.truncation);
   const input = await withoutReferences(asked.input, owner, history, {
     sessions,
     turnIndex: rooms.admin.adminStore,
@@ -77,9 +76,7 @@ async function commonRequest(
   before: Before | null,
   input: readonly Item[],
 ): Promise<UnstoredRequest> {
-  const limit = before?.session.memoryLimit ?? null;
-  // As with OpenAI's: the whole past, or an error. A session that has a limit of its own wants it kept.
-  const isCut = truncation === undefined ? limit !== null : truncation === 'auto';
+  const cut = isCut(truncation, before);
   const tools = mcp === null ? undefined : await requestedTools(mcp, toolboxes);
   return {
     owner,
@@ -89,11 +86,11 @@ async function commonRequest(
     ...(tools === undefined ? {} : { tools }),
     provider: null,
     model,
-    memoryLimit: isCut ? null : sessions.maxPlaces,
+    memoryLimit: cut ? null : sessions.maxPlaces,
     options,
     asked: {
       model: before?.session.model ?? providers.default.defaultModel ?? '',
-      truncation: isCut ? 'auto' : 'disabled',
+      truncation: cut ? 'auto' : 'disabled',
       ...shown,
     },
     // What nobody waits for with a clock of its own is to have the time of a stream.
