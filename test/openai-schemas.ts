@@ -185,7 +185,7 @@ export function readResponseEvents(text: string, first = 0): ResponseEvent[] {
   const frames = text.split('\n\n').filter((frame) => /^(event|data):/m.test(frame));
   if (frames.pop() !== 'data: [DONE]') throw new Error('the stream does not end with [DONE]');
   return frames.map((frame, index) => {
-    const [, type = '', data = ''] = /^event: (.*)\ndata: (.*)$/.exec(frame) ?? [];
+    const [, type = '', data = ''] = /^event: ([^\n]*)\ndata: ([^\n]*)$/.exec(frame) ?? [];
     const event = JSON.parse(data) as ResponseEvent;
     const problems = problemsOfEvent(event);
     if (event.type !== type) problems.push(`it is called ${type}`);

@@ -184,7 +184,8 @@ export function chosenTools(
     }
     choice.push(...(allowed === null ? [server] : allowed.map((name) => `${server}.${name}`)));
     if (approval === 'never') continue;
-    if (approval === 'always') requireApproval.push(server);
+    // Of tools that nobody knows yet, nobody knows which are meant.
+    if (approval === 'always' || tools.length === 0) requireApproval.push(server);
     else if ('always' in approval)
       requireApproval.push(...approval.always.map((name) => `${server}.${name}`));
     else {
