@@ -229,11 +229,18 @@ test('a response that is deleted is gone, and what followed it does not see it',
 test('all responses are listed, newest first, whichever door they came in by', async () => {
   const session = await server.newSession();
   const { turn_id: turnId } = await server.converse(session, 'Natively');
+  // Waits for the result of another call, and no model is asked.
+  const waiting = await server.newSession();
+  server.double.respondOnce({ toolCalls: ['c1', 'c2'].map((id) => ({ id, name: 'f', arguments: '{}' })) });
+  await server.converse(waiting, 'Use them');
+  await server.send(waiting, 'ok', { role: 'tool', tool_call_id: 'c1' });
   const made = await client.respond({ input: 'x' });
   const { body: first } = await call(server.url, 'GET', '/v1/responses?limit=1');
   assert.deepEqual([first.data[0].id, first.has_more], [made.id, true]);
-  const { body: next } = await call(server.url, 'GET', `/v1/responses?limit=1&after=${first.last_id}`);
+  const { body: rest } = await call(server.url, 'GET', `/v1/responses?limit=2&after=${first.last_id}`);
+  const next = { data: rest.data.slice(1) };
   assert.equal(next.data[0].id, `resp_${`${session}${turnId}`.replaceAll('-', '')}`);
+  assert.equal(rest.data[0].output.length, 2);
   assert.equal((await client.retrieve(next.data[0].id)).output[0].content[0].text, 'You said: Natively');
 });
 

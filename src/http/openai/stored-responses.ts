@@ -2,6 +2,7 @@
 
 import { Type } from 'typebox';
 import type { Turn } from '../../conversation/turn.ts';
+import type { TurnSummary } from '../../conversation/turn-summary.ts';
 import { AppError } from '../../errors.ts';
 import type { App, Rooms } from '../rooms.ts';
 import { streamEvents } from '../sse.ts';
@@ -202,7 +203,7 @@ async function listOf(rooms: Rooms, owner: string, limit: number, cursor: string
       limit: limit - found.length,
       after,
     });
-    for (const { id, sessionId } of page.data) {
+    for (const { id, sessionId } of page.data.filter(isResponse)) {
       const turn = await sessions.turn(owner, sessionId, id).catch(unlessGone);
       if (turn !== null && !isDeleted(turn)) found.push(await viewOf(rooms, owner, turn));
     }
@@ -210,6 +211,11 @@ async function listOf(rooms: Rooms, owner: string, limit: number, cursor: string
     const isDone = found.length === limit || !page.hasMore || looks === LOOKS;
     if (isDone) return listView(found, page.hasMore);
   }
+}
+
+/** Whether a model was asked: items that were only added to a conversation are a turn as well. */
+function isResponse({ status, provider }: TurnSummary): boolean {
+  return status !== 'completed' || provider !== null;
 }
 
 /** Null for what was deleted since it was found. */
