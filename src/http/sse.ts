@@ -139,7 +139,8 @@ function pour(
     }
     let blocked = false;
     const heartbeat = setInterval(() => {
-      if (!blocked) blocked = !raw.write(': alive\n\n');
+      // A stream that is over may still have a client to whom its end is on the way.
+      if (!blocked && !raw.writableEnded) blocked = !raw.write(': alive\n\n');
     }, times.heartbeatMilliseconds);
 
     raw.on('drain', () => {
