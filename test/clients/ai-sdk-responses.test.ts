@@ -97,3 +97,18 @@ test('@ai-sdk/openai goes on from a response, and keeps nothing if it is told to
   assert.equal(text, 'Sunny.');
   assert.deepEqual(roles(), ['user', 'assistant', 'tool']);
 });
+
+test('an answer that breaks off is an error to the client, and one that is cut short is no whole one', async () => {
+  for (const [name, modelOf] of Object.entries(models)) {
+    server.double.reset();
+    server.double.respond({ text: ['Half ', 'of it'], error: { message: 'x', code: 500 } });
+    const broken = streamText({ model: modelOf(), prompt: 'Go', onError: () => undefined });
+    const types: string[] = [];
+    for await (const part of broken.fullStream) types.push(part.type);
+    assert.ok(types.includes('error') || (await broken.finishReason) === 'error', name);
+    server.double.respond({ text: ['Half ', 'of it'], finishReason: 'length' });
+    const cut = streamText({ model: modelOf(), prompt: 'Go' });
+    assert.equal(await cut.text, 'Half of it');
+    assert.equal(await cut.finishReason, 'length', name);
+  }
+});
