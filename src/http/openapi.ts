@@ -13,6 +13,7 @@ const API_TAGS = [
   { name: 'Messages', description: 'What goes in and what comes back' },
   { name: 'Turns', description: 'One input and everything that led to its answer' },
   { name: 'UI', description: 'The chat transport of the AI SDK: what its useChat sends and reads' },
+  { name: 'OpenAI', description: "The same conversations in the format of OpenAI's API" },
 ];
 const ADMINISTRATION_TAG = {
   name: 'Administration',

@@ -139,7 +139,8 @@ function pour(
     }
     let blocked = false;
     const heartbeat = setInterval(() => {
-      if (!blocked) blocked = !raw.write(': alive\n\n');
+      // A stream that is over may still have a client to whom its end is on the way.
+      if (!blocked && !raw.writableEnded) blocked = !raw.write(': alive\n\n');
     }, times.heartbeatMilliseconds);
 
     raw.on('drain', () => {
@@ -162,7 +163,8 @@ function pour(
         if (frames === '') break;
         blocked = !raw.write(frames);
       }
-      if (reader.over && !raw.writableEnded) raw.end(wire.end());
+      const isOver = reader.over || wire.over?.() === true;
+      if (isOver && !raw.writableEnded) raw.end(wire.end());
     }
 
     /** What is there to read, up to about a socket buffer's worth. */

@@ -8,6 +8,8 @@ export interface StreamWire {
   frame(event: NumberedEvent): string;
   /** For a reader that has fallen behind: its next events have a gap before them. */
   expired(): string;
+  /** Whether the stream ends here, although the turn goes on; left out where that never happens. */
+  over?(): boolean;
   /** What stands at the end of the stream. */
   end(): string;
 }

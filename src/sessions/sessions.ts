@@ -52,6 +52,8 @@ export interface CreatedSession {
 }
 
 export interface Sessions {
+  /** Places that a session or request may ask for at most. */
+  readonly maxPlaces: number;
   /**
    * A new session; or, under a key that the owner has used for the same request, the one that was made then.
    * Throws `idempotency_key_reused` if the key was used for another request.
@@ -63,10 +65,11 @@ export interface Sessions {
   update(owner: string, sessionId: string, change: Partial<SessionSettings>): Promise<Session>;
   delete(owner: string, sessionId: string): Promise<void>;
   /**
-   * A new session with a copy of the conversation up to a turn, by default the head.
+   * A new session with a copy of the conversation up to a turn, by default the head; or, under a key that the owner has
+   * used for the same request, the one that was made then.
    * Throws `turn_not_found`, or `parent_not_usable` for a turn that is not part of a conversation.
    */
-  fork(owner: string, sessionId: string, turnId: string | null): Promise<Session>;
+  fork(owner: string, sessionId: string, turnId: string | null, key?: RequestKey | null): Promise<Session>;
   items(owner: string, sessionId: string, page: PageRequest): Promise<Page<PlacedItem>>;
   /**
    * Deletes an item for ever, of whatever type and wherever it stands, as `Store.deleteItem` says: the next turn does not
@@ -77,8 +80,21 @@ export interface Sessions {
    * The end of the path to a turn, oldest turn first: whole turns that have so many places, or all there are. Empty for a
    * turn that is not part of a conversation.
    * @param turnId undefined = the head
+   * @param places null = what the session's memory holds
    */
-  path(owner: string, sessionId: string, turnId: string | undefined, places: number): Promise<PathTurn[]>;
+  path(
+    owner: string,
+    sessionId: string,
+    turnId: string | undefined,
+    places: number | null,
+  ): Promise<PathTurn[]>;
+  /** The items of that path, oldest first. */
+  history(
+    owner: string,
+    sessionId: string,
+    turnId: string | undefined,
+    places: number | null,
+  ): Promise<Item[]>;
   window(owner: string, sessionId: string): Promise<SessionWindow>;
   turns(owner: string, sessionId: string, page: PageRequest): Promise<Page<Turn>>;
   turn(owner: string, sessionId: string, turnId: string): Promise<Turn>;
@@ -102,7 +118,22 @@ const DEFAULTS: SessionSettings = {
  * One that has expired is still in the store until it is swept, and is looked for here.
  */
 export function createSessions({ store, memory, checkProviders, modelOf }: SessionsOptions): Sessions {
-  return { create, get, list, update, delete: remove, fork, items, deleteItem, path, window, turns, turn };
+  return {
+    maxPlaces: memory.maxPlaces,
+    create,
+    get,
+    list,
+    update,
+    delete: remove,
+    fork,
+    items,
+    deleteItem,
+    path,
+    history,
+    window,
+    turns,
+    turn,
+  };
 
   async function create(
     owner: string,
@@ -163,7 +194,12 @@ export function createSessions({ store, memory, checkProviders, modelOf }: Sessi
     if (!(await store.deleteSession(owner, sessionId))) throw new AppError('session_not_found');
   }
 
-  async function fork(owner: string, sessionId: string, turnId: string | null): Promise<Session> {
+  async function fork(
+    owner: string,
+    sessionId: string,
+    turnId: string | null,
+    key: RequestKey | null = null,
+  ): Promise<Session> {
     const source = await get(owner, sessionId);
     const upTo = turnId ?? source.headTurnId;
     const copies = upTo === null ? [] : copyPath(await allTurns(owner, sessionId), upTo);
@@ -177,11 +213,10 @@ export function createSessions({ store, memory, checkProviders, modelOf }: Sessi
       createdAt: now,
       updatedAt: now,
     };
-    await store.createSession(
-      session,
-      copies.map((copy) => ({ ...copy, sessionId: session.id })),
-    );
-    return session;
+    const turns = copies.map((copy) => ({ ...copy, sessionId: session.id }));
+    const outcome = await store.createSession(session, turns, key);
+    if (outcome.kind === 'key_reused') throw new AppError('idempotency_key_reused');
+    return outcome.kind === 'replay' ? outcome.session : session;
   }
 
   async function allTurns(owner: string, sessionId: string): Promise<Map<string, Turn>> {
@@ -210,12 +245,22 @@ export function createSessions({ store, memory, checkProviders, modelOf }: Sessi
     owner: string,
     sessionId: string,
     turnId: string | undefined,
-    places: number,
+    places: number | null,
   ): Promise<PathTurn[]> {
-    const reach = { places, defaultPlaces: places, taken: 0 };
+    const reach = { places, defaultPlaces: memory.defaultPlaces, taken: 0 };
     const read = found(await store.readPath({ owner, sessionId, turnId, reach }));
     present(read.session);
     return read.path.reverse();
+  }
+
+  async function history(
+    owner: string,
+    sessionId: string,
+    turnId: string | undefined,
+    places: number | null,
+  ): Promise<Item[]> {
+    const turns = await path(owner, sessionId, turnId, places);
+    return turns.flatMap(({ input, output }) => [...input, ...output]);
   }
 
   async function window(owner: string, sessionId: string): Promise<SessionWindow> {

@@ -8,7 +8,8 @@ import { type ParleyWithDouble, startParleyWithDouble } from './parley-with-doub
 
 /** Fixed, so that a run that failed fails again. */
 const SEED = 20_261_122;
-const RUNS = 300;
+/** For each operation, so that each is met with what it takes as well. */
+const RUNS = 14;
 
 let server: ParleyWithDouble;
 before(async () => {
@@ -102,6 +103,38 @@ const valuesByName: Record<string, fc.Arbitrary<unknown>> = {
   ),
   trigger: fc.constantFrom('submit-message', 'regenerate-message', 'resume-stream'),
   messageId: oddText,
+  input: fc.oneof(
+    text,
+    fc.array(
+      fc.record(
+        {
+          type: fc.constantFrom(
+            'message',
+            'function_call',
+            'function_call_output',
+            'item_reference',
+            'reasoning',
+          ),
+          role: fc.constantFrom('user', 'assistant', 'system'),
+          content: oddText,
+          id: oddText,
+          call_id: fc.constantFrom('c', 'd'),
+          name: oddText,
+          arguments: oddText,
+          output: oddText,
+        },
+        { requiredKeys: ['type', 'role', 'content'] },
+      ),
+      { maxLength: 3 },
+    ),
+  ),
+  conversation: fc.constantFrom(null, 'conv_1', { id: `conv_${'0'.repeat(32)}` }),
+  previous_response_id: fc.constantFrom(null, 'resp_1', `resp_${'0'.repeat(64)}`),
+  text: fc.constantFrom({ format: { type: 'json_object' } }, { format: {} }, { verbosity: 'low' }),
+  tool_choice: fc.constantFrom('auto', 'required', { type: 'function', name: 'f' }),
+  max_output_tokens: fc.integer({ min: -1, max: 100 }),
+  background: fc.boolean(),
+  store: fc.boolean(),
 };
 
 function body(fields: readonly string[]): fc.Arbitrary<string> {
@@ -190,6 +223,7 @@ test('random requests never make a 5xx, and are answered as documented', { timeo
         session_id: sessionId,
         turn_id: turnId,
         message_id: message.id,
+        response_id: `resp_${(sessionId + turnId).replaceAll('-', '')}`,
       };
       const path = call.template.replaceAll(/\{(\w+)\}/g, (_, name: string) => {
         const given = call.parameters[name] ?? '';
@@ -204,7 +238,7 @@ test('random requests never make a 5xx, and are answered as documented', { timeo
       statuses.set(answer.status, (statuses.get(answer.status) ?? 0) + 1);
       assert.ok(answer.status < 500, `${answer.status}: ${JSON.stringify(answer.body)}`);
     }),
-    { seed: SEED, numRuns: RUNS },
+    { seed: SEED, numRuns: RUNS * calls.length },
   );
   t.diagnostic(`statuses: ${JSON.stringify([...statuses])}`);
   // If all were refused at the door, nothing was tried.
@@ -251,7 +285,7 @@ test('nor do random requests of the administration', { timeout: 120_000 }, async
       if (isKnown && answer.status !== 401) tried.add(`${call.method} ${call.template}`);
       assert.ok(answer.status < 500, `${answer.status}: ${JSON.stringify(answer.body)}`);
     }),
-    { seed: SEED, numRuns: RUNS },
+    { seed: SEED, numRuns: RUNS * calls.length },
   );
   for (const status of [200, 201, 204, 400, 404]) assert.ok(statuses.has(status), `no answer was ${status}`);
   for (const [template, operations] of Object.entries(closed.document.paths)) {

@@ -37,6 +37,44 @@ test('without a key, or with a wrong one, nothing is answered but what is open t
   }
 });
 
+test("nor are another owner's responses there, whatever they are asked for", async () => {
+  const { body: mine } = await ask('POST', '/v1/responses', { input: 'Mine' }, ada);
+  const conversation = mine.id.replace(/^resp_(.{32}).*/, 'conv_$1');
+  const none = '0'.repeat(32);
+  const document: OpenApiDocument = (await ask('GET', '/openapi.json')).body;
+  const paths = Object.keys(document.paths).filter((template) => template.includes('{response_id}'));
+  const asked = paths.flatMap((template) =>
+    Object.keys(document.paths[template] ?? {}).map((method): [string, (id: string) => string] => [
+      method.toUpperCase(),
+      (id) => template.replace('{response_id}', id),
+    ]),
+  );
+  assert.ok(asked.length >= 4);
+  for (const [method, path] of asked) {
+    const before = await storeCalls();
+    const theirs = await ask(method, path(mine.id), undefined, bob);
+    const between = await storeCalls();
+    const nobodys = await ask(method, path(`resp_${none}${none}`), undefined, bob);
+    assert.deepEqual([theirs.status, theirs.body], [404, nobodys.body], `${method} ${path('…')}`);
+    assert.deepEqual(difference(before, between), difference(between, await storeCalls()), method);
+  }
+  for (const [place, id] of [
+    ['previous_response_id', `resp_${none}${none}`],
+    ['conversation', `conv_${none}`],
+  ] as const) {
+    const given = place === 'conversation' ? conversation : mine.id;
+    const theirs = await ask('POST', '/v1/responses', { input: 'x', [place]: given }, bob);
+    const nobodys = await ask('POST', '/v1/responses', { input: 'x', [place]: id }, bob);
+    assert.deepEqual([theirs.status, theirs.body], [nobodys.status, nobodys.body], place);
+    assert.equal(theirs.body.error.param, place);
+  }
+  const item = { type: 'item_reference', id: mine.output[0].id };
+  const referred = await ask('POST', '/v1/responses', { input: [item] }, bob);
+  assert.deepEqual(refusal(referred), [404, 'item_not_found']);
+  assert.deepEqual((await ask('GET', '/v1/responses', undefined, bob)).body.data, []);
+  assert.equal((await ask('GET', `/v1/responses/${mine.id}`, undefined, ada)).status, 200);
+});
+
 test("on every route another owner's session is answered as one that is not there", async () => {
   const { body: session } = await ask('POST', '/sessions', {}, ada);
   const { body: answer } = await ask('POST', `/sessions/${session.id}/messages`, { content: 'Mine' }, ada);

@@ -64,6 +64,25 @@ const envelope = {
   },
 };
 
+const openAIEnvelope = {
+  type: 'object',
+  required: ['error'],
+  additionalProperties: false,
+  properties: {
+    error: {
+      type: 'object',
+      required: ['message', 'type', 'param', 'code'],
+      additionalProperties: false,
+      properties: {
+        message: { type: 'string', minLength: 1 },
+        type: { type: 'string', pattern: '^[a-z_]+$' },
+        param: { type: ['string', 'null'] },
+        code: { type: 'string', pattern: '^[a-z_]+$' },
+      },
+    },
+  },
+};
+
 export function createJudge(document: OpenApiDocument): Judge {
   const routes = Object.entries(document.paths).map(([template, operations]) => ({
     pattern: new RegExp(`^${template.replaceAll(/\{\w+\}/g, '[^/]*')}$`),
@@ -74,7 +93,7 @@ export function createJudge(document: OpenApiDocument): Judge {
 
   function judge(method: string, path: string, answer: ObservedAnswer): string[] {
     const pathname = path.split('?', 1)[0] ?? '';
-    const problems = answer.status >= 400 ? judgeError(answer) : [];
+    const problems = answer.status >= 400 ? judgeError(pathname, answer) : [];
     if (!answer.headers.has('x-request-id')) problems.push('there is no X-Request-ID');
     if (UNDOCUMENTED.test(pathname)) return problems;
     const operation = operationAt(method, pathname);
@@ -83,11 +102,14 @@ export function createJudge(document: OpenApiDocument): Judge {
     return problems;
   }
 
+  /** A path that stands there by name comes before one that has a parameter in its place. */
   function operationAt(method: string, pathname: string): Operation | undefined {
-    return routes.find(({ pattern }) => pattern.test(pathname))?.operations[method.toLowerCase()];
+    const found = routes.find(({ pattern }) => pattern.test(pathname))?.operations;
+    return (document.paths[pathname] ?? found)?.[method.toLowerCase()];
   }
 
-  function judgeError({ headers, body }: ObservedAnswer): string[] {
+  function judgeError(pathname: string, { headers, body }: ObservedAnswer): string[] {
+    if (/^\/v1(\/|$)/.test(pathname)) return problemsOfSchema(openAIEnvelope, body);
     const problems = problemsOfSchema(envelope, body);
     const id = (body as { request_id?: unknown } | null)?.request_id;
     if (id !== headers.get('x-request-id')) problems.push('request_id and X-Request-ID differ');

@@ -13,7 +13,8 @@ export interface ItemReference {
   id: string;
 }
 
-type Fields = Readonly<Record<string, unknown>>;
+/** The fields of a JSON object. */
+export type Fields = Readonly<Record<string, unknown>>;
 
 const ROLES: ReadonlySet<unknown> = new Set<MessageRole>(['user', 'assistant', 'system', 'developer']);
 
@@ -191,17 +192,18 @@ function text(fields: Fields, name: string, place: string): string {
   return value;
 }
 
-function isObject(value: unknown): value is Fields {
+/** Whether the value is a JSON object. */
+export function isObject(value: unknown): value is Fields {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** @param param the field, as clients write it: `input[0].role` */
-function wrong(param: string, message: string): AppError {
+/** A field that is not what it has to be. @param param the field, as clients write it: `input[0].role` */
+export function wrong(param: string, message: string): AppError {
   const path = `/${param.replaceAll('[', '.').replaceAll(']', '').replaceAll('.', '/')}`;
   return new AppError('invalid_request', { param, problems: [{ in: 'body', path, message }] });
 }
 
 /** What this server does not do, said instead of ignored. */
-function unsupported(param: string, message: string): AppError {
+export function unsupported(param: string, message: string): AppError {
   return new AppError('unsupported_parameter', { param, reason: message });
 }
