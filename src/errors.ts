@@ -61,6 +61,8 @@ export const errorCatalogue = {
   route_not_found: entry(404, 'There is nothing at this path.'),
   method_not_allowed: entry(405, 'This path does not answer to that method; see the Allow header.'),
   request_timeout: entry(408, 'The request took too long to arrive.', true),
+  response_in_progress: entry(409, 'Another response is under way over this connection.', true),
+  connection_too_old: entry(408, 'The connection has lasted for as long as it may; make another one.', true),
   session_busy: entry(409, 'Another turn of this session is running.', true),
   tool_changed: entry(409, 'What waits to be accepted is not what has this fingerprint.'),
   turn_cancelled: entry(409, 'The turn was cancelled before its answer was whole.'),

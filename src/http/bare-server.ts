@@ -13,13 +13,14 @@ import Fastify, {
 import { createClientErrors } from './client-error.ts';
 import { sendError } from './error-response.ts';
 import { acceptJsonOnly } from './json-body.ts';
+import { asksForSocket } from './openai/response-socket.ts';
 import { parseQueryString } from './query-string.ts';
 import { requestIdOf } from './request-id.ts';
 import type { App, Rooms } from './rooms.ts';
 import { compileValidator } from './validation.ts';
 
 /** Room for a message with images; more than this is refused unread. */
-const BODY_LIMIT_BYTES = 4 * 1024 * 1024;
+export const BODY_LIMIT_BYTES = 4 * 1024 * 1024;
 
 /** A request's line and headers, so also its URL. What is customary: nothing that the API reads is near it. */
 const HEAD_LIMIT_BYTES = 16 * 1024;
@@ -65,6 +66,7 @@ export function createBareServer(
       // Missing hosts are refused by a hook, with a body.
       requireHostHeader: false,
       maxHeaderSize: HEAD_LIMIT_BYTES,
+      shouldUpgradeCallback: (request) => app.server.listenerCount('upgrade') > 0 && asksForSocket(request),
       requestTimeout,
       headersTimeout: requestTimeout,
       // Whoever is too slow is so by a quarter at most.

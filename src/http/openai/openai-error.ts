@@ -24,7 +24,7 @@ export function openAIErrorBody(error: AppError): OpenAIErrorBody {
   return { error: openAIError(error) };
 }
 
-function openAIError({ code, status, message, details = {} }: AppError): OpenAIError {
+export function openAIError({ code, status, message, details = {} }: AppError): OpenAIError {
   const [problem] = problemsOf(details['problems']);
   const { param: given, reason } = details;
   const said = problem === undefined ? message : `${message} ${problem.path} ${problem.message}`;
