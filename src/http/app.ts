@@ -7,13 +7,14 @@
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
 import { AppError } from '../errors.ts';
 import { addAdminRoutes } from './admin/admin-routes.ts';
-import { createBareServer, HEADERS_MAX } from './bare-server.ts';
+import { BODY_LIMIT_BYTES, createBareServer, HEADERS_MAX } from './bare-server.ts';
 import { type Cors, createCors } from './cors.ts';
 import { invalidRequest, sendError } from './error-response.ts';
 import { createErrorSummary } from './error-summary.ts';
 import { collectMethods } from './method-not-allowed.ts';
 import { addCompactRoute } from './openai/compact-response.ts';
 import { addInputTokensRoute } from './openai/input-tokens.ts';
+import { addResponseSocket } from './openai/response-socket.ts';
 import { addResponseRoutes } from './openai/responses.ts';
 import { addStoredResponseRoutes } from './openai/stored-responses.ts';
 import { addOpenApi } from './openapi.ts';
@@ -107,6 +108,7 @@ async function createApi(
     addInputTokensRoute(routes, rooms);
     addCompactRoute(routes, rooms);
   });
+  addResponseSocket(app, { origins: rooms.corsOrigins, maxBytes: BODY_LIMIT_BYTES });
   if (!adminApart) await addAdminRoutes(app, rooms.admin);
   refuseOtherMethods();
   return app;

@@ -77,7 +77,9 @@ function checked(
   schema: Readonly<Record<string, unknown>>,
 ): Record<string, unknown> {
   const fields = isObject(schema['properties']) ? schema['properties'] : {};
-  const required = Array.isArray(schema['required']) ? schema['required'] : [];
+  const wanted: unknown[] = Array.isArray(schema['required']) ? schema['required'] : [];
+  // What was left out and has a default is filled in where the answer is sent.
+  const required = wanted.filter((name) => Object(fields[String(name)]).default === undefined);
   const problems = [
     ...required
       .filter((name) => !Object.hasOwn(content, String(name)))

@@ -30,10 +30,9 @@ async function start(context: TestContext, answer: Answer = echo, some: Partial<
     http: { shouldUpgradeCallback: asksForSocket },
     forceCloseConnections: true,
   }) as unknown as App;
-  app.get('/v1/models', (request, reply) =>
-    request.headers.authorization === 'Bearer k' ? {} : reply.code(401).send({ error: { code: 'no' } }),
+  app.get('/v1/responses', (request, reply) =>
+    request.headers.authorization === 'Bearer x' ? reply.code(401).send({ error: { code: 'no' } }) : 'a list',
   );
-  app.get('/v1/responses', () => 'a list');
   app.post('/v1/responses', answer as never);
   addResponseSocket(app, { origins: [], maxBytes: 1000, ...some });
   await app.listen({ port: 0, host: '127.0.0.1' });
@@ -122,7 +121,7 @@ test('refusals and what cannot be read are error frames, and the connection goes
     ['{', 'invalid_json'],
     ['[]', 'invalid_json'],
     ['{"type":"response.steer"}', 'unsupported_parameter'],
-    ['{"type":"response.create","stream":true}', 'unsupported_parameter'],
+    ['{"type":"response.create","stream":false}', 'unsupported_parameter'],
     ['{"type":"response.create","background":true}', 'unsupported_parameter'],
   ] as const) {
     client.socket.send(message);

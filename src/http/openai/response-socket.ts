@@ -30,7 +30,7 @@ const leaving = new AsyncLocalStorage<AbortSignal>();
 const PATH = '/v1/responses';
 
 /** A request that anybody with a key may make, and that does nothing: whether the key is one. */
-const KNOCK = '/v1/models';
+const KNOCK = '/v1/responses?limit=1';
 
 const HOUR_MILLISECONDS = 3_600_000;
 const HEARTBEAT_MILLISECONDS = 30_000;
@@ -167,9 +167,8 @@ function createConnection(app: App, opened: IncomingMessage, tell: (frame: strin
   }
 
   async function create({ type, ...body }: Body): Promise<void> {
-    const unknown =
-      type !== 'response.create' ? 'type' : ['stream', 'background'].find((name) => name in body);
-    if (unknown !== undefined) {
+    const unknown = type !== 'response.create' ? 'type' : nothingHere(body);
+    if (unknown !== null) {
       const reason = `${unknown} is not for a WebSocket, over which response.create alone is sent`;
       return tell(errorFrame(new AppError('unsupported_parameter', { param: unknown, reason })));
     }
@@ -210,6 +209,12 @@ function createConnection(app: App, opened: IncomingMessage, tell: (frame: strin
 }
 
 type Body = Readonly<Record<string, unknown>>;
+
+/** A field that cannot be meant over a connection on which every response is a stream; null if there is none. */
+function nothingHere({ stream = true, background = false }: Body): string | null {
+  if (stream !== true) return 'stream';
+  return background === false || background === null ? null : 'background';
+}
 
 /** Null for what is no JSON object. */
 function bodyOf(text: string): Body | null {
