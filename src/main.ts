@@ -132,8 +132,10 @@ export async function startParley(config: Config, log: Logger, peers: Peers | nu
     const knownTools = await createKnownTools({
       adminStore: store.admin,
       onChanged: (tool) => log.warn(tool, 'a tool is not what was accepted, and is not offered any more'),
+      onFull: (server) => log.warn({ server }, 'a server has had too many tools: new ones are not offered'),
       onFailure: (error) => log.warn({ err: error }, 'what was seen of tools could not be stored'),
     });
+    phases.unshift({ name: 'known tools', close: () => knownTools.close() });
     const toolboxes = tools.toolboxes(knownTools);
     const targets = createTargetSelection({
       providers,

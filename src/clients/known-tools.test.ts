@@ -10,10 +10,12 @@ import { createKnownTools, type KnownTools, type SeenTool } from './known-tools.
 let store: OpenedStore;
 let changed: string[];
 let failures: unknown[];
+let full: string[];
 beforeEach(async () => {
   store = await openStore('memory:');
   changed = [];
   failures = [];
+  full = [];
 });
 afterEach(() => store.close());
 
@@ -21,6 +23,7 @@ function open(adminStore: AdminStore = store.admin): Promise<KnownTools> {
   return createKnownTools({
     adminStore,
     onChanged: ({ server, name }) => changed.push(`${server}.${name}`),
+    onFull: (server) => full.push(server),
     onFailure: (error) => failures.push(error),
   });
 }
@@ -29,14 +32,15 @@ function seen(name: string, fingerprint = 'f1'): SeenTool {
   return { server: 'files', name, fingerprint, description: fingerprint, inputSchema: { type: 'object' } };
 }
 
-/** The store, which counts how often it is asked and fails when it is told to. */
+/** The store, which counts how often it is asked, and fails or does not answer when it is told to. */
 function watched() {
-  const state = { calls: 0, fails: false };
+  const state = { calls: 0, fails: false, isSilent: false };
   const adminStore = new Proxy(store.admin, {
     get:
       (target, name: keyof AdminStore) =>
       (given: never, ...more: never[]) => {
         state.calls += 1;
+        if (state.isSilent) return Promise.withResolvers().promise;
         if (state.fails) return Promise.reject(new AppError('store_unavailable'));
         return (target[name] as (...all: unknown[]) => unknown)(given, ...more);
       },
@@ -65,12 +69,14 @@ describe('the tools that are known', () => {
     await (await open()).judge([seen('read'), seen('write')]);
     const tools = await open();
     assert.deepEqual(await tools.judge([seen('read', 'f2'), seen('write')]), [false, true]);
+    await tools.close();
     const { state, adminStore } = watched();
     const again = await open(adminStore);
     state.calls = 0;
     assert.deepEqual(await again.judge([seen('read', 'f2')]), [false]);
     assert.deepEqual([state.calls, changed], [0, ['files.read']]);
     assert.deepEqual(await again.judge([seen('read', 'f3')]), [false]);
+    await again.close();
     assert.deepEqual(changed, ['files.read', 'files.read']);
     // Back to what was accepted.
     assert.deepEqual(await again.judge([seen('read')]), [true]);
@@ -108,12 +114,65 @@ describe('the tools that are known', () => {
     assert.deepEqual(await one.judge([seen('read', 'f2')]), [true]);
   });
 
+  it('are stored once, however many turns see them at the same time', async () => {
+    const { state, adminStore } = watched();
+    const tools = await open(adminStore);
+    const names = Array.from({ length: 120 }, (_, index) => `t${index}`);
+    const judgeAll = (fingerprint: string) =>
+      Promise.all(
+        Array.from({ length: 20 }, () => tools.judge(names.map((name) => seen(name, fingerprint)))),
+      );
+    state.calls = 0;
+    assert.ok((await judgeAll('f1')).flat().every((isAccepted) => isAccepted));
+    assert.equal(state.calls, 4, 'three pieces, and what has become of them');
+    state.calls = 0;
+    assert.ok((await judgeAll('f2')).flat().every((isAccepted) => !isAccepted));
+    await tools.close();
+    assert.deepEqual([state.calls, changed.length], [names.length + 1, names.length]);
+  });
+
+  it('keep no turn waiting that sees a change', async () => {
+    const { state, adminStore } = watched();
+    const tools = await open(adminStore);
+    await tools.judge([seen('read'), seen('write')]);
+    state.isSilent = true;
+    assert.deepEqual(await tools.judge([seen('read', 'f2'), seen('write')]), [false, true]);
+  });
+
+  it('are not written down as changed by a server that has not heard of their acceptance', async () => {
+    const [one, other] = [await open(), await open()];
+    await one.judge([seen('read')]);
+    await one.judge([seen('read', 'f2')]);
+    await other.reload();
+    await one.judge([seen('read')]);
+    await one.judge([seen('read', 'f3')]);
+    await one.accept('files', 'read', 'f3');
+    assert.deepEqual(await other.judge([seen('read', 'f3')]), [false], 'it has heard of nothing yet');
+    const [tool] = await other.list();
+    assert.deepEqual([tool?.accepted.fingerprint, tool?.waiting], ['f3', null]);
+  });
+
+  it('are 2000 of one server at most, whatever it calls them; those of others are as before', async () => {
+    const tools = await open();
+    const renamed = (round: string) => Array.from({ length: 1000 }, (_, index) => seen(`${round}_${index}`));
+    for (const round of ['a', 'b']) assert.ok((await tools.judge(renamed(round))).every(Boolean));
+    const [first] = renamed('a');
+    const other = { ...seen('read'), server: 'web' };
+    for (let time = 0; time < 2; time += 1) {
+      assert.deepEqual(await tools.judge([seen('late'), first!, other]), [false, true, true]);
+    }
+    assert.deepEqual([(await tools.list()).length, full], [2001, ['files']]);
+    await tools.forget('files', 'b_0');
+    assert.deepEqual(await tools.judge([seen('late')]), [true]);
+  });
+
   it('are not accepted while that cannot be stored', async () => {
     const { state, adminStore } = watched();
     const tools = await open(adminStore);
     await tools.judge([seen('read')]);
     state.fails = true;
     assert.deepEqual(await tools.judge([seen('read'), seen('write')]), [true, false]);
+    await tools.judge([seen('write')]);
     assert.equal(failures.length, 1);
     state.fails = false;
     assert.deepEqual(await tools.judge([seen('read'), seen('write')]), [true, true]);

@@ -18,10 +18,11 @@ export interface SeenTool extends Omit<ToolSight, 'seenAt'> {
 export interface KnownTools {
   /**
    * Of each tool, in their order, whether it is what was accepted. One that was never seen is accepted as it is, once that
-   * is stored. Never rejects: what cannot be stored, or found out, is not accepted for now.
+   * is stored, and there is a wait for nothing else. Never rejects: what cannot be stored, or found out, is not accepted for
+   * now.
    */
   judge(seen: readonly SeenTool[]): Promise<boolean[]>;
-  /** All of them by server and name, as they are stored. */
+  /** All of them by server and name, as they are stored, with what was judged before. */
   list(): Promise<KnownTool[]>;
   /**
    * Accepts what waits of a tool. Throws `tool_not_known`, and `tool_changed` if what waits, or was accepted, has not this
@@ -32,6 +33,8 @@ export interface KnownTools {
   forget(server: string, name: string): Promise<void>;
   /** Reads anew what was accepted: other servers may have changed it. */
   reload(): Promise<void>;
+  /** Waits for what is being stored. Never rejects. */
+  close(): Promise<void>;
 }
 
 export interface KnownToolsOptions {
@@ -39,11 +42,21 @@ export interface KnownToolsOptions {
     AdminStore,
     'addKnownTools' | 'setWaitingTool' | 'acceptTool' | 'forgetTool' | 'listKnownTools'
   >;
-  /** Told once of a tool that is not what was accepted any more. */
+  /** Told once of a tool that is not what was accepted any more, when that is stored. */
   onChanged(tool: { server: string; name: string }): void;
-  /** Told of what could not be stored. */
+  /** Told once of a server of which so many tools are known that no others are taken. */
+  onFull(server: string): void;
+  /** Told once when what was seen cannot be stored, and again only after it could in between. */
   onFailure(error: unknown): void;
 }
+
+/**
+ * Tools that are kept of one server. Its list has 1000 at most, and one that had other names each time would fill the
+ * store.
+ */
+const MOST_OF_SERVER = 2000;
+/** Tools that are stored at once: their definitions may be long. */
+const AT_ONCE = 50;
 
 /** The fingerprints of one tool. */
 interface Known {
@@ -53,19 +66,36 @@ interface Known {
 
 /** Reads what there is. Rejects with `store_unavailable` if that cannot be read. */
 export async function createKnownTools(options: KnownToolsOptions): Promise<KnownTools> {
-  const { adminStore, onChanged, onFailure } = options;
+  const { adminStore, onChanged, onFull, onFailure } = options;
   /** By server and name. */
   let known = new Map<string, Map<string, Known>>();
+  /** What was seen and is to be stored, by what `idOf` makes of it. */
+  const waiting = new Map<string, SeenTool>();
+  /** Storing it, while that has not begun: many turns see the same at once. */
+  let storing: Promise<void> | null = null;
+  const full = new Set<string>();
+  let failing = false;
+  let last: Promise<unknown> = Promise.resolve();
   await list();
   return {
     judge,
-    list,
-    accept,
-    forget,
+    list: () => inTurn(list),
+    accept: (server, name, fingerprint) => inTurn(() => accept(server, name, fingerprint)),
+    forget: (server, name) => inTurn(() => forget(server, name)),
     async reload() {
-      await list();
+      await inTurn(list);
+    },
+    async close() {
+      await last;
     },
   };
+
+  /** One after the other: what was read before a change must not take the place of what was read after it. */
+  function inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
+    const result = last.then(work);
+    last = result.catch(() => undefined);
+    return result;
+  }
 
   async function list(): Promise<KnownTool[]> {
     const all = await adminStore.listKnownTools();
@@ -79,33 +109,54 @@ export async function createKnownTools(options: KnownToolsOptions): Promise<Know
   }
 
   async function judge(seen: readonly SeenTool[]): Promise<boolean[]> {
-    try {
-      const unknown = seen.filter((tool) => find(tool) === undefined);
-      if (unknown.length > 0) await add(unknown);
-      const changed = seen.filter((tool) => isNews(tool));
-      for (const tool of changed) await note(tool);
-    } catch (error) {
-      onFailure(error);
-    }
+    const unknown = seen.filter((tool) => find(tool) === undefined);
+    if (unknown.length > 0) await store(unknown);
+    const changed = seen.filter(isChange);
+    // Nobody waits for it: they are offered or not, whether or not that is written down.
+    if (changed.length > 0) void store(changed);
     return seen.map((tool) => find(tool)?.accepted === tool.fingerprint);
   }
 
-  /** Another server may have seen them first, and otherwise. */
-  async function add(tools: readonly SeenTool[]): Promise<void> {
-    const seenAt = Date.now();
-    await adminStore.addKnownTools(
-      tools.map((tool) => ({
-        server: tool.server,
-        name: tool.name,
-        accepted: sightOf(tool, seenAt),
-        waiting: null,
-      })),
-    );
-    await list();
+  /** Never rejects. */
+  async function store(seen: readonly SeenTool[]): Promise<void> {
+    for (const tool of seen) waiting.set(idOf(tool), tool);
+    storing ??= inTurn(storeWaiting);
+    await storing;
   }
 
-  /** Whether the server says something else of it than when it was looked at last. */
-  function isNews(tool: SeenTool): boolean {
+  async function storeWaiting(): Promise<void> {
+    storing = null;
+    const seen = [...waiting.values()];
+    waiting.clear();
+    try {
+      const added = withinBounds(seen.filter((tool) => find(tool) === undefined));
+      const seenAt = Date.now();
+      await inPieces(added, (some) => adminStore.addKnownTools(some.map((tool) => firstSight(tool, seenAt))));
+      // Other servers may have seen them first, and otherwise, and operators may have accepted something.
+      if (added.length > 0 || seen.some(isChange)) await list();
+      await inPieces(seen.filter(isChange), (some) => Promise.all(some.map(note)));
+      failing = false;
+    } catch (error) {
+      if (!failing) onFailure(error);
+      failing = true;
+    }
+  }
+
+  /** Without those of servers that have had enough. */
+  function withinBounds(unknown: readonly SeenTool[]): SeenTool[] {
+    return [...Map.groupBy(unknown, ({ server }) => server)].flatMap(([server, tools]) => {
+      const room = Math.max(0, MOST_OF_SERVER - (known.get(server)?.size ?? 0));
+      if (tools.length <= room) full.delete(server);
+      else if (!full.has(server)) {
+        full.add(server);
+        onFull(server);
+      }
+      return tools.slice(0, room);
+    });
+  }
+
+  /** Whether the server says something else of a known tool than when it was looked at last. */
+  function isChange(tool: SeenTool): boolean {
     const before = find(tool);
     if (before === undefined) return false;
     return tool.fingerprint === before.accepted
@@ -118,9 +169,9 @@ export async function createKnownTools(options: KnownToolsOptions): Promise<Know
     const before = find(tool);
     if (before === undefined) return;
     const isAsAccepted = fingerprint === before.accepted;
-    if (!isAsAccepted) onChanged({ server, name });
     await adminStore.setWaitingTool(server, name, isAsAccepted ? null : sightOf(tool, Date.now()));
     before.waiting = isAsAccepted ? null : fingerprint;
+    if (!isAsAccepted) onChanged({ server, name });
   }
 
   async function accept(server: string, name: string, fingerprint: string): Promise<KnownTool> {
@@ -142,6 +193,22 @@ export async function createKnownTools(options: KnownToolsOptions): Promise<Know
   function find({ server, name }: Pick<SeenTool, 'server' | 'name'>): Known | undefined {
     return known.get(server)?.get(name);
   }
+}
+
+function idOf({ server, name }: Pick<SeenTool, 'server' | 'name'>): string {
+  return JSON.stringify([server, name]);
+}
+
+async function inPieces<Element>(
+  all: readonly Element[],
+  work: (some: readonly Element[]) => Promise<unknown>,
+): Promise<void> {
+  for (let at = 0; at < all.length; at += AT_ONCE) await work(all.slice(at, at + AT_ONCE));
+}
+
+function firstSight(tool: SeenTool, seenAt: number): KnownTool {
+  const { server, name } = tool;
+  return { server, name, accepted: sightOf(tool, seenAt), waiting: null };
 }
 
 function fingerprintsOf(accepted: ToolSight, waiting: ToolSight | null): Known {

@@ -7,6 +7,7 @@ import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
 import * as fc from 'fast-check';
 import type { OpenedStore } from './admin-store.ts';
+import { recordLine } from './portable-lines.ts';
 import type { PortableRecord } from './portable-store.ts';
 import {
   collected,
@@ -177,6 +178,23 @@ export function describePortable(name: string, open: OpenPortable): void {
       await other.updateSession(known.owner, known.id, { title: 'Mine' }, 9000);
       await other.portable.restore(streamOf(records));
       assert.equal((await other.getSession(known.owner, known.id))?.title, 'Mine');
+    });
+
+    sentence('records of before there were known tools are taken as they are', async (store, other) => {
+      await fillStore(store);
+      const records = (await recordsOf(store)).filter(({ kind }) => kind !== 'knownTool');
+      assert.deepEqual(await other.portable.restore(streamOf(records)), { sessions: 4, known: 0 });
+      assert.deepEqual(await other.admin.listKnownTools(), []);
+      assert.deepEqual(await linesOf(other), records.map(recordLine).toSorted());
+    });
+
+    sentence('a tool that is known already stays as it was accepted there', async (store, other) => {
+      await fillStore(store);
+      const [known] = await store.admin.listKnownTools();
+      const mine = { ...known!, accepted: { ...known!.accepted, fingerprint: 'mine' }, waiting: null };
+      await other.admin.addKnownTools([mine]);
+      await other.portable.restore(store.portable.dump(MOMENT));
+      assert.deepEqual((await other.admin.listKnownTools())[0], mine);
     });
 
     sentence('what is broken off shows no half of a session, and is done again', async (store, other) => {

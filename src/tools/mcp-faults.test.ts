@@ -200,16 +200,27 @@ for (const kind of ['stateless', 'sessions'] as const) {
       double.state.extraTools = [
         { name: 'echo', description: 'has the name of another', inputSchema },
         { name: 'long', description: 'x'.repeat(200_000), inputSchema },
+        { name: 'n'.repeat(257), inputSchema },
+        { name: 'half \ud83d', inputSchema },
+        { name: 'deep', inputSchema: { ...inputSchema, properties: nested(300) } },
+        { name: 'm'.repeat(256), inputSchema: { ...inputSchema, properties: nested(190) } },
         ...Array.from({ length: 1100 }, (_, index) => ({ name: `tool_${index}`, inputSchema })),
       ];
       double.state.pageSize = 50;
       const names = (await source.list()).map(({ name }) => name);
       assert.equal(names.length, 1000);
       assert.equal(new Set(names).size, 1000);
-      assert.ok(!names.includes('long'));
+      assert.deepEqual(
+        names.filter((name) => !/^(tool_\d+|[a-z]{3,12})$/.test(name)),
+        ['m'.repeat(256)],
+      );
+      assert.ok(!names.includes('long') && !names.includes('deep'));
       const told = reports.map(({ text }) => text).join('\n');
       assert.match(told, /"echo" is left out: another one/);
       assert.match(told, /"long" is left out: its description/);
+      assert.match(told, /"n+" is left out: its name has more than 256 characters/);
+      assert.match(told, /is left out: its name has half a character/);
+      assert.match(told, /"deep" is left out: its schema has more than 200 levels/);
       assert.match(told, /has more than 1000 tools/);
     });
 
@@ -330,4 +341,15 @@ async function listening(double: McpDouble): Promise<void> {
 /** Resolves when the condition holds; the test's own time is the limit. */
 async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 5));
+}
+
+interface Nested {
+  [name: string]: Nested;
+}
+
+/** Objects in objects, so many levels. */
+function nested(levels: number): Nested {
+  let inner: Nested = {};
+  for (let level = 0; level < levels; level += 1) inner = { a: inner };
+  return inner;
 }

@@ -13,6 +13,11 @@ interface ReadToolsOptions
   report(level: ServerReport['level'], text: string): void;
 }
 
+/** Operators name tools in URLs, and stores find them by their names. The protocol recommends half of it. */
+const NAME_MAX = 256;
+/** Levels of a definition: what walks through one has a stack, and no schema of a tool comes near. */
+const LEVELS_MAX = 200;
+
 /** The tools that there are, and that may be used. Throws what the driver throws. */
 export async function readTools(client: Client, options: ReadToolsOptions): Promise<ReadTools> {
   const { relistAfterMs, connectTimeoutMs } = options;
@@ -50,9 +55,17 @@ function usable(
 
 function problemOf(tool: ListedTool, tools: ReadonlyMap<string, Tool>, maxBytes: number): string | undefined {
   if (tool.name === '') return 'it has no name';
+  if (tool.name.length > NAME_MAX) return `its name has more than ${NAME_MAX} characters`;
+  if (!tool.name.isWellFormed()) return 'its name has half a character';
   if (tools.has(tool.name)) return 'another one before it has the same name';
   const told = JSON.stringify([tool.name, tool.description, tool.inputSchema, tool.annotations]);
-  return Buffer.byteLength(told) > maxBytes ? `its description has more than ${maxBytes} bytes` : undefined;
+  if (Buffer.byteLength(told) > maxBytes) return `its description has more than ${maxBytes} bytes`;
+  return isDeeper(tool.inputSchema, LEVELS_MAX) ? `its schema has more than ${LEVELS_MAX} levels` : undefined;
+}
+
+function isDeeper(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return levels === 0 || Object.values(value).some((inner) => isDeeper(inner, levels - 1));
 }
 
 function frozenTool({ name, title, description, inputSchema, annotations }: ListedTool): Tool {

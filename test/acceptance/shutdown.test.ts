@@ -138,16 +138,17 @@ test('it closes in phases, each of them timed in the log', async (context) => {
   assert.deepEqual(
     phases.map(({ phase, of, name }) => [phase, of, name]),
     [
-      [1, 10, 'new requests'],
-      [2, 10, 'running turns'],
-      [3, 10, 'connections'],
-      [4, 10, 'clients'],
-      [5, 10, 'leases'],
-      [6, 10, 'usage'],
-      [7, 10, 'sweeper'],
-      [8, 10, 'metrics'],
-      [9, 10, 'providers'],
-      [10, 10, 'store'],
+      [1, 11, 'new requests'],
+      [2, 11, 'running turns'],
+      [3, 11, 'connections'],
+      [4, 11, 'clients'],
+      [5, 11, 'leases'],
+      [6, 11, 'usage'],
+      [7, 11, 'sweeper'],
+      [8, 11, 'known tools'],
+      [9, 11, 'metrics'],
+      [10, 11, 'providers'],
+      [11, 11, 'store'],
     ],
   );
   assert.ok(phases.every(({ ms }) => Number.isInteger(ms)));
