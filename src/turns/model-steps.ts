@@ -4,14 +4,13 @@
  */
 
 import type { Item, McpCallItem } from '../conversation/item.ts';
-import { type Attempt, servedBy } from '../conversation/turn.ts';
-import type { Usage } from '../conversation/usage.ts';
+import { servedBy } from '../conversation/turn.ts';
 import { AppError } from '../errors.ts';
 import { type RouteConditions, type RoutedPrompt, type RouteEvent, route } from '../routing/route.ts';
 import type { Targets } from '../routing/target.ts';
-import type { CallContext } from '../tools/tool-source.ts';
 import type { Toolbox } from '../tools/toolbox.ts';
 import type { Answer } from './answer.ts';
+import { createCallContexts } from './call-contexts.ts';
 import type { DecidedCall } from './decided-calls.ts';
 import type { TurnInputs } from './inputs.ts';
 import {
@@ -24,7 +23,6 @@ import {
   deniedCall,
   runCalls,
 } from './run-calls.ts';
-import { sample, samplingPrompt } from './sampling.ts';
 
 export interface ModelSteps {
   targets: Targets;
@@ -48,9 +46,6 @@ export interface ModelSteps {
   checkTokens(): Promise<void>;
 }
 
-/** How often the tools of one turn may have a model asked: more is a loop. */
-const SAMPLINGS_MAX = 10;
-
 /**
  * Resolves when the model has answered, or waits for calls that the caller is to run. Throws as `route` does, and the
  * signal's reason when it aborts.
@@ -62,15 +57,17 @@ export async function takeSteps(
   signal: AbortSignal,
   tell: (event: RouteEvent | CallEvent) => void,
 ): Promise<void> {
-  const { toolbox, made, decided, prompt, promptWith, conditions, stepsMax, noteCalls, inputs } = model;
+  const { toolbox, made, decided, prompt, promptWith, conditions, stepsMax, noteCalls } = model;
   const endsAt = performance.now() + conditions.turnMilliseconds;
   const conditionsNow = () => ({
     ...conditions,
     turnMilliseconds: Math.max(0, endsAt - performance.now()),
   });
-  let samplings = 0;
   let asked: Targets = model.targets;
   let next = prompt;
+  const { inputs, checkTokens } = model;
+  const now = { targets: () => asked, conditions: conditionsNow };
+  const contextOf = createCallContexts({ inputs, checkTokens, stream: prompt.stream, ...now, signal, tell });
   for (const call of made) tellOver(call, tell);
   await makeCalls(decidedCallsOf(decided, toolbox, tell));
   if (answer.calls().length > 0) goOn();
@@ -107,32 +104,6 @@ export async function takeSteps(
     const ids = new Set(calls.map(({ item }) => item.id));
     await noteCalls(answer.calls().map((item) => (ids.has(item.id) ? asRunning(item) : item)));
     await inTime(endsAt, signal, (until) => runCalls(calls, until, tell, contextOf));
-  }
-
-  /** Answers what the server of a call asks while it runs. */
-  function contextOf(call: McpCallItem): CallContext {
-    return {
-      elicit: (params, ended) => inputs.ask(call, params, AbortSignal.any([ended, signal]), tell),
-      async sample(params, ended) {
-        samplings += 1;
-        if (samplings > SAMPLINGS_MAX)
-          throw new Error('the tools of the turn have asked the model too often');
-        const prompted = samplingPrompt(params, prompt.stream);
-        await model.checkTokens();
-        const attempts: Attempt[] = [];
-        const sampledFor = `${call.server_label}.${call.name}`;
-        let usage: Usage | null = null;
-        try {
-          const until = AbortSignal.any([ended, signal]);
-          const note = (attempt: Attempt) => attempts.push({ ...attempt, sampledFor });
-          const sampled = await sample(asked, prompted, conditionsNow(), until, note);
-          usage = sampled.usage;
-          return sampled.result;
-        } finally {
-          tell({ type: 'sampled', attempts, usage });
-        }
-      },
-    };
   }
 
   function goOn(): void {
