@@ -58,6 +58,7 @@ export const errorCatalogue = {
   key_not_found: entry(404, 'There is no such key.'),
   input_not_found: entry(404, 'Nothing of that id is asked at the moment.'),
   tool_not_known: entry(404, 'No such tool was ever seen.'),
+  model_not_found: entry(404, 'There is no model or route of that name.'),
   route_not_found: entry(404, 'There is nothing at this path.'),
   method_not_allowed: entry(405, 'This path does not answer to that method; see the Allow header.'),
   request_timeout: entry(408, 'The request took too long to arrive.', true),

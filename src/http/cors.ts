@@ -18,6 +18,7 @@ const ALLOWED_HEADERS = [
   'X-API-Key',
   'X-Provider',
   'X-Request-ID',
+  'X-Session-ID',
 ].join(', ');
 
 const ALLOWED_METHODS = 'GET, HEAD, POST, PATCH, DELETE';
@@ -31,7 +32,9 @@ const EXPOSED_HEADERS = [
   'Retry-After',
   'Server-Timing',
   'X-Request-ID',
+  'X-Session-ID',
   'X-Should-Retry',
+  'X-Turn-ID',
 ].join(', ');
 
 /** As long as browsers remember it at most; each session's URLs are asked about anew. */

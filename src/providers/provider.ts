@@ -51,6 +51,11 @@ export interface Prompt {
   instructions: string | null;
   /** The window and the new input, oldest first. A call and its result are both there, or neither. */
   items: readonly PromptItem[];
+  /**
+   * The same as the items, in the words of Chat Completions and as the caller wrote it, where that is so: a provider that takes
+   * those words sends this in their place, whatever is in it.
+   */
+  messages?: readonly unknown[];
   /** Provider settings in the words of Chat Completions (`temperature`, `tools`, …), passed on as they are. */
   options: Readonly<Record<string, unknown>>;
   /** Whether the upstream call streams. If not, the answer comes as one delta of each kind, then `finish`. */

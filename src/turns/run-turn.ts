@@ -86,11 +86,12 @@ export async function runTurn(
         signal,
         request.tools?.requireApproval,
       );
-      const { options, stream, instructions: own = session.instructions } = request;
+      const { options, stream, messages, instructions: own = session.instructions } = request;
       const instructions = joined(own, toolbox.instructions);
       const promptWith = (made: readonly Item[]) => {
         const items = windowItems(window, request.input, made);
-        return { instructions, items, options, stream };
+        const asTheyCame = messages === undefined || made.length > 0 ? {} : { messages };
+        return { instructions, items, options, stream, ...asTheyCame };
       };
       const prompt = promptWith([]);
       charge = await chargeTokens(rooms.limiter, request, prompt, targets[0].model);

@@ -12,6 +12,8 @@ export interface TurnRequest extends Choice {
   allowance: TurnAllowance;
   sessionId: string;
   input: readonly Item[];
+  /** The input as it came in the words of Chat Completions, for providers that take those (`Prompt.messages`). */
+  messages?: readonly unknown[];
   /** Left out, the session's. */
   instructions?: string | null;
   /** The tools of the server's that the model may use; left out, the session's. */

@@ -34,6 +34,9 @@ const OPERATIONS = [
   'GET /ui/{session_id}/chat/stream',
   'GET /ui/{session_id}/chat/{chat_id}/stream',
   'GET /ui/{session_id}/messages',
+  'GET /v1/models',
+  'GET /v1/models/{model}',
+  'POST /v1/chat/completions',
   'POST /v1/responses',
   'POST /v1/responses/input_tokens',
   'POST /v1/responses/compact',
@@ -212,6 +215,7 @@ test('every operation answers, and as documented', async () => {
   const { body: response } = await server.call('POST', '/v1/responses', { input: 'x' });
   const bodies: Record<string, object> = {
     'POST /sessions': {},
+    'POST /v1/chat/completions': { messages: [{ role: 'user', content: 'x' }] },
     'POST /v1/responses': { input: 'x' },
     'POST /v1/responses/input_tokens': { input: 'x' },
     'POST /v1/responses/compact': { input: 'x' },
@@ -227,7 +231,7 @@ test('every operation answers, and as documented', async () => {
   for (const name of deletingLast(OPERATIONS.filter((operation) => !operation.includes(' /admin/')))) {
     const [method = '', template = ''] = name.split(' ');
     const ids = { session_id: sessionId, turn_id: turnId, message_id: message.id };
-    const known: Record<string, string> = { ...ids, response_id: response.id };
+    const known: Record<string, string> = { ...ids, response_id: response.id, model: 'double-model' };
     const path = template.replaceAll(/\{(\w+)\}/g, (_, parameter: string) => known[parameter] ?? '');
     // The client throws where the answer is not as documented.
     const { status } = await server.call(method, path, bodies[name]);

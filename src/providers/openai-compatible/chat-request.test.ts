@@ -2,7 +2,14 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { PromptItem } from '../../conversation/item.ts';
 import type { Continuation, Prompt } from '../provider.ts';
-import { chatRequest as requestFor } from './chat-request.ts';
+import type { ChatMessage } from './chat-messages.ts';
+import { chatRequest as requestOf } from './chat-request.ts';
+
+/** With messages that are made of items. */
+const requestFor = (...given: Parameters<typeof requestOf>) => {
+  const { messages, ...request } = requestOf(...given);
+  return { ...request, messages: messages as readonly ChatMessage[] };
+};
 
 const user = (text: string): PromptItem => ({
   type: 'message',
@@ -202,4 +209,19 @@ describe('going on with an answer', () => {
       assert.deepEqual(chatRequest(prompt, continuation), chatRequest(prompt, 'none'));
     }
   });
+});
+
+test('messages are sent as the caller wrote them, and what is to be gone on with after them', () => {
+  const messages = [
+    {
+      role: 'user',
+      content: [{ type: 'input_audio', input_audio: { data: 'AA', format: 'wav' } }],
+      name: 'ada',
+    },
+    { role: 'user', content: 'x', cache_control: { type: 'ephemeral' } },
+  ];
+  const prompt = { ...promptOf([user('another')]), messages };
+  assert.deepEqual(requestOf(prompt, 'none').messages, messages);
+  const rescued = requestOf({ ...prompt, continueFrom: 'Once' }, 'prefill').messages;
+  assert.deepEqual(rescued, [...messages, { role: 'assistant', content: 'Once' }]);
 });

@@ -1,11 +1,11 @@
 /** From a prompt to the body of a Chat Completions request. Sends nothing. */
 
 import type { Continuation, Prompt } from '../provider.ts';
-import { type ChatMessage, chatMessages } from './chat-messages.ts';
+import { chatMessages } from './chat-messages.ts';
 
 interface ChatRequest extends Record<string, unknown> {
   model: string;
-  messages: readonly ChatMessage[];
+  messages: readonly unknown[];
   stream: boolean;
 }
 
@@ -20,10 +20,16 @@ export function chatRequest(prompt: Prompt, continuation: Continuation): ChatReq
   const request = {
     ...options,
     model: prompt.model,
-    messages: chatMessages(prompt, continuation),
+    messages: messagesOf(prompt, continuation),
     stream: prompt.stream,
   };
   if (!prompt.stream) return request;
   const wanted = typeof streamOptions === 'object' ? streamOptions : {};
   return { ...request, stream_options: { ...wanted, include_usage: true } };
+}
+
+/** As the caller wrote them, where that is known; then what follows them. */
+function messagesOf(prompt: Prompt, continuation: Continuation): readonly unknown[] {
+  if (prompt.messages === undefined) return chatMessages(prompt, continuation);
+  return [...prompt.messages, ...chatMessages({ ...prompt, instructions: null, items: [] }, continuation)];
 }

@@ -1,0 +1,111 @@
+/** `POST /v1/chat/completions`: a turn in no session, or in the one that is named. */
+
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { Type } from 'typebox';
+import { AppError } from '../../errors.ts';
+import type { StartedTurn } from '../../turns/turns.ts';
+import { libraryKey, markReplayed } from '../request-key.ts';
+import type { App, Rooms } from '../rooms.ts';
+import { waitsFor } from '../server-timing.ts';
+import { streamAnswer } from '../sse.ts';
+import { turnFailure } from '../views.ts';
+import { type ChatRequest, chatRequest } from './chat-request.ts';
+import { completionView } from './chat-view.ts';
+import { chatWire } from './chat-wire.ts';
+import { openAIErrors } from './response-schemas.ts';
+import { cancelWithClient } from './responses.ts';
+
+const Body = Type.Object(
+  {
+    model: Type.Optional(Type.Unknown({ description: 'As `GET /v1/models` lists them' })),
+    messages: Type.Optional(
+      Type.Unknown({ description: 'In a session, what comes after the last answer is taken' }),
+    ),
+    stream: Type.Optional(Type.Unknown({ description: 'Whether the answer comes as server-sent events' })),
+    session_id: Type.Optional(Type.Unknown({ description: 'The session to answer in; also `X-Session-ID`' })),
+  },
+  { additionalProperties: true, description: 'Other fields are passed on to the provider as they are' },
+);
+const Headers = Type.Object({ 'x-session-id': Type.Optional(Type.String({ minLength: 1, maxLength: 100 })) });
+const Completion = Type.Object(
+  { id: Type.String(), object: Type.Literal('chat.completion') },
+  { additionalProperties: true },
+);
+
+export function addChatRoutes(app: App, rooms: Rooms): void {
+  app.post(
+    '/v1/chat/completions',
+    {
+      config: { beginsTurn: true },
+      schema: {
+        tags: ['OpenAI'],
+        operationId: 'createChatCompletion',
+        summary: 'Make a chat completion',
+        description:
+          "OpenAI's Chat Completions. Nothing is stored, and the turn ends with its client, unless a session is named: then " +
+          'it is a turn of that session, which remembers what was said before.',
+        headers: Headers,
+        body: Body,
+        response: {
+          200: {
+            description: 'The completion, or its chunks',
+            content: {
+              'application/json': { schema: Completion },
+              'text/event-stream': { schema: Type.String() },
+            },
+          },
+          ...openAIErrors,
+        },
+      },
+    },
+    async (request, reply) => {
+      const asked = chatRequest(request.body, request.headers['x-session-id']);
+      const started = await start(asked, request, rooms);
+      const { live, replayed } = started;
+      waitsFor(request, started);
+      if (replayed) markReplayed(reply);
+      if (asked.sessionId === null) cancelWithClient(live, request.owner, rooms, reply);
+      else nameTurn(asked.sessionId, live.id, reply);
+      if (asked.stream) {
+        return streamAnswer(live, reply, rooms.streamTimes, chatWire(asked.model ?? '', asked.includesUsage));
+      }
+      const ended = await live.ended;
+      if (ended.turn.error !== null) throw turnFailure(ended);
+      return completionView(ended.turn);
+    },
+  );
+}
+
+async function start(
+  { model, stream, sessionId, instructions, input, messages, options }: ChatRequest,
+  { id, owner, allowance, headers, body }: FastifyRequest,
+  { turns, idempotencySeconds }: Rooms,
+): Promise<StartedTurn> {
+  const common = {
+    owner,
+    allowance,
+    input,
+    provider: null,
+    model,
+    memoryLimit: null,
+    options,
+    stream,
+    requestId: id,
+    ...(instructions === undefined ? {} : { instructions }),
+    ...(messages === null ? {} : { messages }),
+  };
+  if (sessionId === null) return turns.startUnstored(common);
+  // How the answer is delivered is no part of what is asked.
+  const { stream: _, stream_options: __, ...words } = Object(body) as Record<string, unknown>;
+  const key = libraryKey(headers, `completions of ${sessionId}`, words, idempotencySeconds);
+  try {
+    return await turns.start({ ...common, sessionId, parentTurnId: undefined, onBusy: 'queue', key });
+  } catch (error) {
+    if (!(error instanceof AppError) || error.code !== 'session_not_found') throw error;
+    throw new AppError('session_not_found', { param: 'session_id' });
+  }
+}
+
+function nameTurn(sessionId: string, turnId: string, reply: FastifyReply): void {
+  void reply.header('x-session-id', sessionId).header('x-turn-id', turnId);
+}

@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import fc from 'fast-check';
+import { AppError } from '../../errors.ts';
+import { chatItems, newMessages, splitInstructions } from './chat-items.ts';
+
+const CALL = { id: 'c1', type: 'function', function: { name: 'look', arguments: '{}' } };
+
+describe('the messages of a chat completion', () => {
+  it('become the items that they are', () => {
+    const items = chatItems(
+      [
+        { role: 'system', content: 'Be kind' },
+        {
+          role: 'user',
+          content: [
+            { type: 'text', text: 'Look:' },
+            { type: 'image_url', image_url: { url: 'data:,' } },
+          ],
+        },
+        { role: 'assistant', content: null, tool_calls: [CALL] },
+        { role: 'tool', tool_call_id: 'c1', content: [{ type: 'text', text: 'a tree' }] },
+        { role: 'assistant', content: 'A tree.', refusal: 'No more.' },
+        { role: 'assistant', content: '' },
+      ],
+      true,
+    );
+    assert.deepEqual(
+      items.map((item) => [
+        item.type,
+        'role' in item ? item.role : undefined,
+        'content' in item ? item.content?.length : 'output' in item ? item.output : undefined,
+      ]),
+      [
+        ['message', 'system', 1],
+        ['message', 'user', 2],
+        ['function_call', undefined, undefined],
+        ['function_call_output', undefined, 'a tree'],
+        ['message', 'assistant', 2],
+      ],
+    );
+  });
+
+  it('that no item can hold are noted, or refused where they would be lost', () => {
+    const audio = [{ role: 'user', content: [{ type: 'input_audio', input_audio: {} }] }];
+    const [item] = chatItems(audio, false);
+    assert.deepEqual(item?.type === 'message' && item.content, [
+      { type: 'input_text', text: '[input_audio]' },
+    ]);
+    assert.throws(() => chatItems(audio, true), { code: 'unsupported_parameter' });
+    for (const wrong of [
+      1,
+      {},
+      { role: 'function', content: '' },
+      { role: 'tool', content: '' },
+      { role: 'user' },
+      { role: 'assistant', tool_calls: [{}] },
+    ]) {
+      assert.throws(() => chatItems([wrong], false), AppError, JSON.stringify(wrong));
+    }
+  });
+
+  it('in a session are those after the last answer, and what stands before all is an instruction', () => {
+    const [system, developer] = [
+      { role: 'system', content: 'A' },
+      { role: 'developer', content: [{ type: 'text', text: 'B' }] },
+    ];
+    const [user, answer] = [
+      { role: 'user', content: 'x' },
+      { role: 'assistant', content: 'y' },
+    ];
+    const { instructions, rest } = splitInstructions([system, developer, user, answer, user]);
+    assert.deepEqual([instructions, rest], ['A\n\nB', [user, answer, user]]);
+    assert.deepEqual(newMessages(rest), [user]);
+    assert.deepEqual(newMessages([user, answer]), []);
+    assert.deepEqual(splitInstructions([user]), { instructions: undefined, rest: [user] });
+    assert.deepEqual(splitInstructions([system]), { instructions: 'A', rest: [] });
+  });
+
+  it('are taken or refused, whatever they are', () => {
+    fc.assert(
+      fc.property(fc.array(fc.jsonValue({ maxDepth: 4 })), fc.boolean(), (messages, keepsAll) => {
+        try {
+          chatItems(newMessages(splitInstructions(messages).rest), keepsAll);
+        } catch (error) {
+          assert.ok(error instanceof AppError, String(error));
+        }
+      }),
+    );
+  });
+});
