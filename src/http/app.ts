@@ -14,6 +14,8 @@ import { createErrorSummary } from './error-summary.ts';
 import { collectMethods } from './method-not-allowed.ts';
 import { addChatRoutes } from './openai/chat-completions.ts';
 import { addCompactRoute } from './openai/compact-response.ts';
+import { addConversationItemRoutes } from './openai/conversation-item-routes.ts';
+import { addConversationRoutes } from './openai/conversations.ts';
 import { addInputTokensRoute } from './openai/input-tokens.ts';
 import { addModelRoutes } from './openai/models.ts';
 import { addResponseSocket } from './openai/response-socket.ts';
@@ -107,6 +109,8 @@ async function createApi(
     addUiRoutes(routes, rooms);
     addModelRoutes(routes, rooms);
     addChatRoutes(routes, rooms);
+    addConversationRoutes(routes, rooms);
+    addConversationItemRoutes(routes, rooms);
     addResponseRoutes(routes, rooms);
     addStoredResponseRoutes(routes, rooms);
     addInputTokensRoute(routes, rooms);

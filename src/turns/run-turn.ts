@@ -78,7 +78,7 @@ export async function runTurn(
     const limits = await windowLimits(session, places, targets[0].model, request.input);
     const window = cutWindow(path, { ...limits, needed: turnsNeeded(path, request.input) });
     seen = window.turns;
-    if (missingResults(path, request.input) === 0) {
+    if (request.asksNobody !== true && missingResults(path, request.input) === 0) {
       const made = callsMadeBefore(begun.retries);
       const decided = stillToDo(decidedCalls(path[0]?.output ?? [], request.input), made);
       const toolbox = await rooms.toolboxes.open(

@@ -24,6 +24,8 @@ export interface TurnRequest extends Choice {
   options: Readonly<Record<string, unknown>>;
   /** Whether tools may ask the user something, which their events tell of; left out, they are told no. */
   elicitation?: boolean;
+  /** Whether the input is only to become part of the conversation: no model is asked. */
+  asksNobody?: true;
   /** Shown again with the turn (`Turn.asked`). */
   asked?: Readonly<Record<string, unknown>>;
   /** Whether the upstream call streams. */

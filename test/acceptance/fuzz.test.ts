@@ -224,6 +224,8 @@ test('random requests never make a 5xx, and are answered as documented', { timeo
         turn_id: turnId,
         message_id: message.id,
         response_id: `resp_${(sessionId + turnId).replaceAll('-', '')}`,
+        conversation_id: `conv_${sessionId.replaceAll('-', '')}`,
+        item_id: message.id,
       };
       const path = call.template.replaceAll(/\{(\w+)\}/g, (_, name: string) => {
         const given = call.parameters[name] ?? '';

@@ -37,6 +37,15 @@ const OPERATIONS = [
   'GET /v1/models',
   'GET /v1/models/{model}',
   'POST /v1/chat/completions',
+  'POST /v1/conversations',
+  'GET /v1/conversations',
+  'GET /v1/conversations/{conversation_id}',
+  'POST /v1/conversations/{conversation_id}',
+  'POST /v1/conversations/{conversation_id}/items',
+  'GET /v1/conversations/{conversation_id}/items',
+  'GET /v1/conversations/{conversation_id}/items/{item_id}',
+  'DELETE /v1/conversations/{conversation_id}/items/{item_id}',
+  'DELETE /v1/conversations/{conversation_id}',
   'POST /v1/responses',
   'POST /v1/responses/input_tokens',
   'POST /v1/responses/compact',
@@ -213,9 +222,15 @@ test('every operation answers, and as documented', async () => {
   server.double.respondOnce({ status: 404 });
   await server.send(sessionId, 'fail');
   const { body: response } = await server.call('POST', '/v1/responses', { input: 'x' });
+  const items = [{ role: 'user', content: 'x' }];
+  const { body: conversation } = await server.call('POST', '/v1/conversations', { items });
+  const { body: listed } = await server.call('GET', `/v1/conversations/${conversation.id}/items`);
   const bodies: Record<string, object> = {
     'POST /sessions': {},
     'POST /v1/chat/completions': { messages: [{ role: 'user', content: 'x' }] },
+    'POST /v1/conversations': { items: [{ role: 'user', content: 'x' }] },
+    'POST /v1/conversations/{conversation_id}': { metadata: { a: 'b' } },
+    'POST /v1/conversations/{conversation_id}/items': { items: [{ role: 'user', content: 'x' }] },
     'POST /v1/responses': { input: 'x' },
     'POST /v1/responses/input_tokens': { input: 'x' },
     'POST /v1/responses/compact': { input: 'x' },
@@ -231,7 +246,12 @@ test('every operation answers, and as documented', async () => {
   for (const name of deletingLast(OPERATIONS.filter((operation) => !operation.includes(' /admin/')))) {
     const [method = '', template = ''] = name.split(' ');
     const ids = { session_id: sessionId, turn_id: turnId, message_id: message.id };
-    const known: Record<string, string> = { ...ids, response_id: response.id, model: 'double-model' };
+    const ofOpenAI = {
+      response_id: response.id,
+      conversation_id: conversation.id,
+      item_id: listed.data[0].id,
+    };
+    const known: Record<string, string> = { ...ids, ...ofOpenAI, model: 'double-model' };
     const path = template.replaceAll(/\{(\w+)\}/g, (_, parameter: string) => known[parameter] ?? '');
     // The client throws where the answer is not as documented.
     const { status } = await server.call(method, path, bodies[name]);

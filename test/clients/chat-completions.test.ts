@@ -106,7 +106,7 @@ test('LangChain: whole, streamed, with tools', async () => {
   assert.deepEqual([answer.content, Object(answer.usage_metadata).total_tokens], ['You said: Hello', 18]);
   server.double.respondOnce({ text: ['Hel', 'lo'] });
   let text = '';
-  for await (const chunk of await model.stream('x')) text += String(chunk.content);
+  for await (const chunk of await model.stream('x')) text += chunk.text;
   assert.equal(text, 'Hello');
   server.double.respondOnce(CALL);
   const weather = langChainTool(async () => 'sunny', {

@@ -5,6 +5,7 @@ import { bodyFields } from './body-fields.ts';
 import { chatItems, newMessages, splitInstructions } from './chat-items.ts';
 import { sessionOfId } from './ids.ts';
 import { type Fields, unsupported, wrong } from './input-items.ts';
+import { modelOf } from './response-request.ts';
 
 export interface ChatRequest {
   model: string | null;
@@ -37,7 +38,7 @@ export function chatRequest(body: Fields, sessionHeader: string | undefined): Ch
   const named = sessionHeader ?? fields.text('session_id');
   const options = Object.fromEntries(Object.entries(body).filter(([name]) => !OWN.has(name)));
   const common = {
-    model: fields.text('model', 256) ?? null,
+    model: modelOf(body),
     stream: fields.flag('stream') ?? false,
     includesUsage:
       bodyFields(fields.object('stream_options') ?? {}, 'stream_options').flag('include_usage') ?? false,

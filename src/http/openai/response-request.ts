@@ -168,7 +168,7 @@ export function modelOf(body: Fields): string | null {
 
 const METADATA = { pairs: 16, key: 64, value: 512 };
 
-function metadataOf(given: Fields | undefined): Fields | undefined {
+export function metadataOf(given: Fields | undefined): Fields | undefined {
   if (given === undefined) return undefined;
   const entries = Object.entries(given);
   if (entries.length > METADATA.pairs)
