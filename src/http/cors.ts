@@ -23,6 +23,11 @@ const ALLOWED_HEADERS = [
 
 const ALLOWED_METHODS = 'GET, HEAD, POST, PATCH, DELETE';
 
+/** How limits stand, in OpenAI's names. */
+const OPENAI_HEADERS = ['requests', 'tokens'].flatMap((unit) =>
+  ['Limit', 'Remaining', 'Reset'].map((what) => `X-RateLimit-${what}-${unit}`),
+);
+
 /** What answers say in their headers beside what every page may read. */
 const EXPOSED_HEADERS = [
   'Idempotent-Replayed',
@@ -31,6 +36,7 @@ const EXPOSED_HEADERS = [
   'RateLimit-Policy',
   'Retry-After',
   'Server-Timing',
+  ...OPENAI_HEADERS,
   'X-Request-ID',
   'X-Session-ID',
   'X-Should-Retry',

@@ -10,7 +10,7 @@ import { AppError } from '../errors.ts';
 import type { Allowlist } from '../limits/allowlist.ts';
 import { addressIdentity } from '../limits/identity.ts';
 import type { Bucket, Decision, Limiter } from '../limits/limiter.ts';
-import { rateLimitHeaders } from '../limits/rate-limit-headers.ts';
+import { openAIRateLimitHeaders, rateLimitHeaders } from '../limits/rate-limit-headers.ts';
 import { rateLimited, tokenBuckets } from '../turns/token-charge.ts';
 import { isAdminToken } from './admin/admin-token.ts';
 import { type Caller, callerOf, OPEN_OWNER } from './auth.ts';
@@ -132,5 +132,7 @@ export function createGate({ adminToken, directory, limiter, allowlist, limits, 
 }
 
 function tell(decision: Decision, reply: FastifyReply): void {
-  for (const [name, value] of Object.entries(rateLimitHeaders(decision))) void reply.header(name, value);
+  void reply.headers(rateLimitHeaders(decision));
+  const route = reply.request.routeOptions.url ?? '';
+  if (route.startsWith('/v1/')) void reply.headers(openAIRateLimitHeaders(decision));
 }

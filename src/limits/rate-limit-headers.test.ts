@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
 import type { BucketState } from './limiter.ts';
-import { rateLimitHeaders } from './rate-limit-headers.ts';
+import { openAIRateLimitHeaders, rateLimitHeaders } from './rate-limit-headers.ts';
 
 const bucket: BucketState = {
   limit: 'address',
@@ -73,5 +73,43 @@ describe('the headers of a decision', () => {
         assert.match(headers['RateLimit-Policy'] ?? '', /^"address";q=[1-9]\d{0,14};w=[1-9]\d{0,14}$/);
       }),
     );
+  });
+});
+
+describe("the headers in OpenAI's names", () => {
+  test('are those of the tightest bucket of each unit', () => {
+    const key = { ...bucket, limit: 'key', burst: 3, remaining: 2, resetSeconds: 7 };
+    const minute = {
+      ...bucket,
+      limit: 'minute',
+      burst: 1000,
+      remaining: 900,
+      resetSeconds: 6,
+      unit: 'tokens',
+    };
+    const day = {
+      ...minute,
+      limit: 'day',
+      rate: 'daily' as const,
+      burst: 5000,
+      remaining: 40,
+      resetSeconds: 600,
+    };
+    const decision = { allowed: true, retryAfterSeconds: 0, buckets: [bucket, key, minute, day] };
+    assert.deepEqual(openAIRateLimitHeaders(decision), {
+      'x-ratelimit-limit-requests': '3',
+      'x-ratelimit-remaining-requests': '2',
+      'x-ratelimit-reset-requests': '7s',
+      'x-ratelimit-limit-tokens': '5000',
+      'x-ratelimit-remaining-tokens': '40',
+      'x-ratelimit-reset-tokens': '600s',
+    });
+  });
+
+  test('tell of a bucket that denied when to come again, and nothing where nothing limits', () => {
+    const denied = { ...bucket, remaining: 0, resetSeconds: 40, exhausted: true };
+    const decision = { allowed: false, retryAfterSeconds: 8, buckets: [denied] };
+    assert.equal(openAIRateLimitHeaders(decision)['x-ratelimit-reset-requests'], '8s');
+    assert.deepEqual(openAIRateLimitHeaders({ ...decision, buckets: [] }), {});
   });
 });

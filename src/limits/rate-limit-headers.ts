@@ -21,10 +21,35 @@ export function rateLimitHeaders(decision: Decision): Record<string, string> {
   };
 }
 
+/**
+ * The same in the names that clients of OpenAI's look for. They know one bucket for each unit: of several, the one that has
+ * the least left.
+ * Source: developers.openai.com/api/docs/guides/rate-limits, "Rate limits in headers".
+ */
+export function openAIRateLimitHeaders(decision: Decision): Record<string, string> {
+  const headers: Record<string, string> = {};
+  for (const [unit, buckets] of Object.entries(Object.groupBy(decision.buckets, unitOf))) {
+    const [tightest] = (buckets ?? []).toSorted((one, other) => one.remaining - other.remaining);
+    if (tightest === undefined) continue;
+    headers[`x-ratelimit-limit-${unit}`] = String(integer(tightest.burst));
+    headers[`x-ratelimit-remaining-${unit}`] = String(integer(tightest.remaining));
+    headers[`x-ratelimit-reset-${unit}`] = `${integer(secondsLeft(tightest, decision))}s`;
+  }
+  return headers;
+}
+
+function unitOf({ unit = 'requests' }: BucketState): string {
+  return unit;
+}
+
 /** `r` requests are left for the next `t` seconds: of a bucket that denied, none until a retry makes sense. */
-function stateItem(bucket: BucketState, { retryAfterSeconds }: Decision): string {
-  const seconds = bucket.exhausted ? retryAfterSeconds : bucket.resetSeconds;
-  return `${quoted(bucket.limit)};r=${integer(bucket.remaining)};t=${integer(seconds)}`;
+function stateItem(bucket: BucketState, decision: Decision): string {
+  const seconds = integer(secondsLeft(bucket, decision));
+  return `${quoted(bucket.limit)};r=${integer(bucket.remaining)};t=${seconds}`;
+}
+
+function secondsLeft({ exhausted, resetSeconds }: BucketState, { retryAfterSeconds }: Decision): number {
+  return exhausted ? retryAfterSeconds : resetSeconds;
 }
 
 const DAY_SECONDS = 86_400;

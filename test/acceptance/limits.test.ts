@@ -23,6 +23,22 @@ async function statuses(url: string, count: number, headers: Record<string, stri
   return seen;
 }
 
+test("answers of OpenAI's API say it in OpenAI's names, granted and denied, and others do not", async (context) => {
+  const { url } = await start(context);
+  const name = 'x-ratelimit-remaining-requests';
+  const left: unknown[] = [];
+  for (const path of ['/v1/models', '/sessions', '/v1/conversations', '/v1/conversations']) {
+    const { status, headers } = await call(url, 'GET', path);
+    left.push([status, headers.get(name), headers.get('x-ratelimit-limit-requests')]);
+  }
+  assert.deepEqual(left, [
+    [200, '2', '3'],
+    [200, null, null],
+    [200, '0', '3'],
+    [429, '0', '3'],
+  ]);
+});
+
 test('an address may send as many at once as the burst, and is told what is left', async (context) => {
   const { url } = await start(context);
   const first = await call(url, 'GET', '/sessions');

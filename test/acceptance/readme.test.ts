@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { symlink, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
@@ -20,8 +20,10 @@ describe('the README', () => {
   after(() => removeParley(parley));
 
   /** The block after a `try` mark, with this server's address in place of the usual one. */
-  function block(language: string): string {
-    const pattern = new RegExp(`<!-- try: ${language} -->\n\`\`\`${language}\n([^]*?)\`\`\``);
+  function block(language: string, library = ''): string {
+    const pattern = new RegExp(
+      `<!-- try: ${`${language} ${library}`.trim()} -->\n\`\`\`${language}\n([^]*?)\`\`\``,
+    );
     const code = pattern.exec(readme)?.[1];
     assert.ok(code, `the README has no block to try in ${language}`);
     assert.match(code, /http:\/\/127\.0\.0\.1:8000/);
@@ -41,5 +43,13 @@ describe('the README', () => {
     await writeFile(file, block('ts'));
     const { stdout } = await run(process.execPath, [file]);
     assert.match(stdout, /What is my name\?/, 'the demonstration repeats the question');
+  });
+
+  it("has a program of OpenAI's that works with another address", async () => {
+    await symlink(resolve(import.meta.dirname, '../../node_modules'), join(parley.directory, 'node_modules'));
+    const file = join(parley.directory, 'openai.mts');
+    await writeFile(file, block('ts', 'openai'));
+    const { stdout } = await run(process.execPath, [file]);
+    assert.match(stdout, /What is my name\?/);
   });
 });
