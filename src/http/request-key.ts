@@ -67,6 +67,11 @@ export function libraryKey(
   return Number(tries) === 0 ? { ...key, takesOver: true } : key;
 }
 
+/** Whether a library of OpenAI's says that it has sent the request before. */
+export function isLaterTry({ 'x-stainless-retry-count': tries }: IncomingHttpHeaders): boolean {
+  return Number(tries ?? 0) > 0;
+}
+
 /** A hundred years. */
 const FOR_EVER_SECONDS = 100 * 365 * 86_400;
 

@@ -179,12 +179,12 @@ test('what is wrong is said with its place, and nothing of it is kept', async ()
 test('a request that a library sends again adds once', async () => {
   const { url } = await conversation();
   const headers = { authorization: 'Bearer key-of-ada', 'x-stainless-retry-count': '0' };
-  const body = { items: [user('once')] };
+  const body = { items: [{ ...user('once'), id: 'msg_once' }, user('without an id')] };
   const first = await call(server.url, 'POST', `${url}/items`, body, headers);
   const again = await call(server.url, 'POST', `${url}/items`, body, {
     ...headers,
     'x-stainless-retry-count': '1',
   });
   assert.deepEqual([again.status, again.body.data], [200, first.body.data]);
-  assert.equal((await ask('GET', `${url}/items`)).body.data.length, 1);
+  assert.equal((await ask('GET', `${url}/items`)).body.data.length, 2);
 });

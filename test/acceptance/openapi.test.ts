@@ -1,6 +1,7 @@
 /** The OpenAPI document and its page: complete, well-formed, true of the server, and without outside assets. */
 
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 import { Compile } from 'typebox/compile';
 import { startMcpDouble } from '../mcp-double.ts';
@@ -131,6 +132,16 @@ test('the document has every operation of the API, and no other', () => {
       .toSorted(),
     OPERATIONS.toSorted(),
   );
+});
+
+test("docs/openai.md has every endpoint of OpenAI's, and none that is not there", async () => {
+  const page = await readFile(new URL('../../docs/openai.md', import.meta.url), 'utf8');
+  const inTables = [...page.matchAll(/^\| (`[A-Z]+ .*?) \| supported/gm)].flatMap(([, cell = '']) =>
+    [...cell.matchAll(/`([A-Z]+ [^`]+)`/g)].map(([, name = '']) => name),
+  );
+  const nameless = (name: string) => name.replaceAll(/\{\w+\}/g, '{}');
+  const inDocument = OPERATIONS.filter((name) => name.includes(' /v1/'));
+  assert.deepEqual(inTables.map(nameless).toSorted(), inDocument.map(nameless).toSorted());
 });
 
 test('every operation has an id of its own, a summary, a declared tag and its parameters', () => {

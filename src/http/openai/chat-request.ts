@@ -23,7 +23,9 @@ export interface ChatRequest {
 }
 
 /** What is read here and is no matter of the provider's. */
-const OWN = new Set(['model', 'messages', 'stream', 'session_id', 'store']);
+export const CHAT_FIELDS = ['model', 'messages', 'stream', 'session_id', 'store'] as const;
+
+const OWN: ReadonlySet<string> = new Set(CHAT_FIELDS);
 
 /** @param sessionHeader `X-Session-ID`, which comes before the body's `session_id` */
 export function chatRequest(body: Fields, sessionHeader: string | undefined): ChatRequest {

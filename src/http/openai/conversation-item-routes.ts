@@ -3,6 +3,7 @@
 import { Type } from 'typebox';
 import type { Item } from '../../conversation/item.ts';
 import { AppError } from '../../errors.ts';
+import { isLaterTry } from '../request-key.ts';
 import type { App, Rooms } from '../rooms.ts';
 import { addItems, ITEMS_MAX, newItems } from './add-items.ts';
 import { bodyFields } from './body-fields.ts';
@@ -39,14 +40,15 @@ export function addConversationItemRoutes(app: App, rooms: Rooms): void {
       },
     },
     async (request, _reply) => {
-      const { owner, params, body } = request;
+      const { owner, params, body, headers } = request;
       const fields = bodyFields(body);
       fields.only(['items']);
       const given = fields.list('items');
       if (given === undefined || given.length === 0) throw wrong('items', 'must have an item in it');
       const { id } = await conversation(rooms, owner, params.conversation_id);
       const known: string[] = [];
-      for (const itemId of givenIds(given)) {
+      // What is sent again may be there because of the first try, which this one then is.
+      for (const itemId of isLaterTry(headers) ? [] : givenIds(given)) {
         if ((await findItem(sessions, owner, id, itemId)) !== null) known.push(itemId);
       }
       return listView(await addItems(rooms, request, id, newItems(given, known)), false);

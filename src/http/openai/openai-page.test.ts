@@ -2,16 +2,23 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { AppError } from '../../errors.ts';
+import { CHAT_FIELDS, chatRequest } from './chat-request.ts';
 import { RESPONSE_FIELDS, responseRequest } from './response-request.ts';
 
 const page = readFileSync(new URL('../../../docs/openai.md', import.meta.url), 'utf8');
-const [, table = ''] = page.split('<!-- fields of POST /v1/responses -->');
-const rows = [...table.matchAll(/^\| `(\w+)` \| ([a-z ]+) \|/gm)].map(([, name = '', what = '']) => ({
-  name,
-  what,
-}));
+const rows = fieldsOf('POST /v1/responses');
 
-describe('the table of fields in docs/openai.md', () => {
+/** The rows of the table under that mark. */
+function fieldsOf(endpoint: string): { name: string; what: string }[] {
+  const [, table = ''] = page.split(`<!-- fields of ${endpoint} -->\n\n`);
+  const lines = table.slice(0, table.indexOf('\n\n'));
+  return [...lines.matchAll(/^\| `(\w+)` \| ([a-z ]+) \|/gm)].map(([, name = '', what = '']) => ({
+    name,
+    what,
+  }));
+}
+
+describe('the table of fields of responses in docs/openai.md', () => {
   it('has all that is read of a request', () => {
     const names = rows.map(({ name }) => name);
     assert.equal(new Set(names).size, names.length);
@@ -56,5 +63,43 @@ describe('the table of fields in docs/openai.md', () => {
       const told = Object.keys(options).filter((option) => option !== 'tools');
       assert.equal(told.length, 1, name);
     }
+  });
+});
+
+describe('the table of fields of chat completions in docs/openai.md', () => {
+  const fields = fieldsOf('POST /v1/chat/completions');
+  const names = fields.map(({ name }) => name);
+  const read = (more: object) =>
+    chatRequest({ messages: [{ role: 'user', content: 'x' }], ...more }, undefined);
+
+  it('has all that is read of a request', () => {
+    assert.equal(new Set(names).size, names.length);
+    for (const name of CHAT_FIELDS) assert.ok(names.includes(name), name);
+  });
+
+  it('refuses what it says is refused', () => {
+    const values: Record<string, unknown> = { n: 2, store: true };
+    const refused = fields.filter(({ what }) => what === 'refused');
+    assert.deepEqual(refused.map(({ name }) => name).toSorted(), Object.keys(values).toSorted());
+    for (const { name } of refused) {
+      assert.throws(
+        () => read({ [name]: values[name] }),
+        (error: unknown) =>
+          error instanceof AppError &&
+          error.code === 'unsupported_parameter' &&
+          error.details?.['param'] === name,
+        name,
+      );
+    }
+  });
+
+  it('passes on what it does not name', () => {
+    const others = {
+      temperature: 0,
+      tools: [],
+      response_format: { type: 'text' },
+      not_known_yet: { a: [1] },
+    };
+    assert.deepEqual(read({ ...others, model: 'm', stream: true }).options, others);
   });
 });
