@@ -70,6 +70,11 @@ test('what has been called and answered can be brought along', async () => {
   });
   assert.equal(status, 400);
   assert.match(body.error.message, /call_none/);
+
+  const { body: before } = await ask('GET', '/v1/conversations');
+  const orphan = [{ type: 'function_call_output', call_id: 'call_none', output: 'x' }];
+  assert.equal((await ask('POST', '/v1/conversations', { items: orphan })).status, 400);
+  assert.deepEqual((await ask('GET', '/v1/conversations')).body, before);
 });
 
 test('pages of items, in both orders, however far back', async () => {

@@ -69,7 +69,11 @@ export function addConversationRoutes(app: App, rooms: Rooms): void {
       const key = libraryKey(headers, 'conversations', body, idempotencySeconds);
       const { session } = await sessions.create(owner, { metadata: metadata as Record<string, string> }, key);
       // A try before this one may have come as far as that.
-      if (items.length > 0 && session.headTurnId === null) await addItems(rooms, request, session.id, items);
+      if (items.length > 0 && session.headTurnId === null) {
+        await addItems(rooms, request, session.id, items).catch((error: unknown) =>
+          abandon(owner, session.id, error),
+        );
+      }
       return conversationView(session);
     },
   );
@@ -154,6 +158,12 @@ export function addConversationRoutes(app: App, rooms: Rooms): void {
       return { id: params.conversation_id, object: 'conversation.deleted' as const, deleted: true as const };
     },
   );
+
+  /** A conversation without what it was made of: nobody has been told of it. */
+  async function abandon(owner: string, sessionId: string, error: unknown): Promise<never> {
+    await sessions.delete(owner, sessionId).catch(() => undefined);
+    throw error;
+  }
 }
 
 /** Throws `session_not_found`, for somebody else's as for one that is not there. */
