@@ -83,7 +83,7 @@ async function serveTurn(context: TestContext, streamTimes: StreamTimes, logByte
       start: async () => ({ live: watched, replayed: false, queuedMilliseconds: 0 }),
       find: async () => watched,
     },
-    providers: unused as never,
+    providers: { default: { name: 'none', models: [] }, all: [] } as never,
     readiness: unused as never,
     toolboxes: unused as never,
     routes: [],

@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { AppError } from '../../errors.ts';
 import { chatItems, newMessages, splitInstructions } from './chat-items.ts';
+import { chatRequest } from './chat-request.ts';
 
 const CALL = { id: 'c1', type: 'function', function: { name: 'look', arguments: '{}' } };
 
@@ -60,6 +61,19 @@ describe('the messages of a chat completion', () => {
     }
   });
 
+  it('are refused where something in a result or an instruction is no text and would be lost', () => {
+    const image = [{ type: 'image_url', image_url: { url: 'https://images.example/1.png' } }];
+    const result = [{ role: 'tool', tool_call_id: 'c1', content: image }];
+    const details = { param: 'messages[0].content[0]', reason: 'only parts of text are supported here' };
+    assert.throws(() => chatItems(result, true), { code: 'unsupported_parameter', details });
+    assert.equal(chatItems(result, false).length, 1);
+    assert.throws(() => chatItems([{ role: 'tool', tool_call_id: 'c1' }], true), { code: 'invalid_request' });
+    assert.throws(() => splitInstructions([{ role: 'system', content: image }]), {
+      code: 'unsupported_parameter',
+    });
+    assert.throws(() => splitInstructions([{ role: 'system', content: 5 }]), { code: 'invalid_request' });
+  });
+
   it('in a session are those after the last answer, and what stands before all is an instruction', () => {
     const [system, developer] = [
       { role: 'system', content: 'A' },
@@ -87,5 +101,17 @@ describe('the messages of a chat completion', () => {
         }
       }),
     );
+  });
+
+  it('are counted in what is said of them as the request has them', () => {
+    const messages = [
+      { role: 'system', content: 'A' },
+      { role: 'assistant', content: 'B' },
+      { role: 'user', content: 'C' },
+      { role: 'nobody', content: 'D' },
+    ];
+    const isOfPlace = (error: unknown) => Object(error).details?.param === 'messages[3].role';
+    assert.throws(() => chatRequest({ messages }, 'some-session'), isOfPlace);
+    assert.throws(() => chatRequest({ messages }, undefined), isOfPlace);
   });
 });

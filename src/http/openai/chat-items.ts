@@ -6,9 +6,12 @@
 import type { Item } from '../../conversation/item.ts';
 import { type Fields, inputItems, isObject, unsupported, wrong } from './input-items.ts';
 
-/** @param keepsAll whether a part that no item can hold is refused; otherwise its place is held by a note */
-export function chatItems(messages: readonly unknown[], keepsAll: boolean): Item[] {
-  return messages.flatMap((message, index) => itemsOf(message, `messages[${index}]`, keepsAll));
+/**
+ * @param keepsAll whether a part that no item can hold is refused; otherwise its place is held by a note
+ * @param before how many messages of the request come before these, for what is said of them
+ */
+export function chatItems(messages: readonly unknown[], keepsAll: boolean, before = 0): Item[] {
+  return messages.flatMap((message, index) => itemsOf(message, `messages[${before + index}]`, keepsAll));
 }
 
 /** What the messages at the beginning instruct the model to do, and the others. */
@@ -18,7 +21,7 @@ export function splitInstructions(messages: readonly unknown[]): {
 } {
   const first = messages.findIndex((message) => !isInstruction(message));
   const leading = first === -1 ? messages : messages.slice(0, first);
-  const texts = leading.map((message) => textOf(Object(message).content));
+  const texts = leading.map((message, index) => textOf(Object(message).content, `messages[${index}]`, true));
   return {
     instructions: texts.length === 0 ? undefined : texts.join('\n\n'),
     rest: messages.slice(leading.length),
@@ -43,7 +46,10 @@ function itemsOf(message: unknown, place: string, keepsAll: boolean): Item[] {
     case 'tool': {
       const { tool_call_id: callId } = message;
       if (typeof callId !== 'string') throw wrong(`${place}.tool_call_id`, 'must be a text');
-      return items({ type: 'function_call_output', call_id: callId, output: textOf(content) }, place);
+      return items(
+        { type: 'function_call_output', call_id: callId, output: textOf(content, place, keepsAll) },
+        place,
+      );
     }
     case 'function':
       throw unsupported(`${place}.role`, 'role "function" is not supported: send tools, and role "tool"');
@@ -96,11 +102,19 @@ function partOf(part: unknown, place: string, keepsAll: boolean): object {
   return { type: 'input_text', text: `[${String(type)}]` };
 }
 
-function textOf(content: unknown): string {
+/** Where nothing may be lost, what is no text is refused. */
+function textOf(content: unknown, place: string, keepsAll: boolean): string {
   if (typeof content === 'string') return content;
-  if (!Array.isArray(content)) return '';
+  if (!Array.isArray(content)) {
+    if (keepsAll) throw wrong(`${place}.content`, 'must be a text or a list of parts');
+    return '';
+  }
   return content
-    .map((part: unknown) => (isObject(part) && typeof part['text'] === 'string' ? part['text'] : ''))
+    .map((part: unknown, index) => {
+      if (isObject(part) && typeof part['text'] === 'string') return part['text'];
+      if (keepsAll) throw unsupported(`${place}.content[${index}]`, 'only parts of text are supported here');
+      return '';
+    })
     .join('');
 }
 

@@ -51,7 +51,8 @@ export function chatRequest(body: Fields, sessionHeader: string | undefined): Ch
     return { ...common, sessionId: null, instructions: undefined, input, messages };
   }
   const { instructions, rest } = splitInstructions(messages);
-  const input = chatItems(newMessages(rest), true);
+  const fresh = newMessages(rest);
+  const input = chatItems(fresh, true, messages.length - fresh.length);
   if (input.length === 0) throw wrong('messages', 'must have a message after the last one of the assistant');
   return { ...common, sessionId: sessionOfId(named) ?? named, instructions, input, messages: null };
 }
