@@ -7,7 +7,7 @@ import { isLaterTry } from '../request-key.ts';
 import type { App, Rooms } from '../rooms.ts';
 import { addItems, ITEMS_MAX, newItems } from './add-items.ts';
 import { bodyFields } from './body-fields.ts';
-import { findItem, itemsPage } from './conversation-items.ts';
+import { findItem, findItems, itemsPage } from './conversation-items.ts';
 import { conversation, conversationView } from './conversations.ts';
 import { wrong } from './input-items.ts';
 import { itemView } from './item-view.ts';
@@ -46,11 +46,9 @@ export function addConversationItemRoutes(app: App, rooms: Rooms): void {
       const given = fields.list('items');
       if (given === undefined || given.length === 0) throw wrong('items', 'must have an item in it');
       const { id } = await conversation(rooms, owner, params.conversation_id);
-      const known: string[] = [];
       // What is sent again may be there because of the first try, which this one then is.
-      for (const itemId of isLaterTry(headers) ? [] : givenIds(given)) {
-        if ((await findItem(sessions, owner, id, itemId)) !== null) known.push(itemId);
-      }
+      const asked = isLaterTry(headers) ? [] : givenIds(given);
+      const known = (await findItems(sessions, owner, id, asked)).map((item) => item.id);
       return listView(await addItems(rooms, request, id, newItems(given, known)), false);
     },
   );

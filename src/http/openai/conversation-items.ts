@@ -1,15 +1,17 @@
 /** The items of a conversation as clients of OpenAI's list them: all of the path to its head, the newest first. */
 
-import { countPlaces, type Item } from '../../conversation/item.ts';
+import type { Item } from '../../conversation/item.ts';
 import type { PageRequest } from '../../conversation/page.ts';
 import { AppError } from '../../errors.ts';
 import type { Sessions } from '../../sessions/sessions.ts';
-import type { PathTurn } from '../../stores/store.ts';
 
 type Reader = Pick<Sessions, 'path'>;
 
 /** Places that are read first; what lies further back is read when it is asked for, twice as far each time. */
 const PLACES = 64;
+
+/** More places than a conversation has. */
+const ALL_PLACES = 1_000_000_000;
 
 /** A page of items. What it costs grows with how far back it lies, and not with what is beyond. */
 export async function itemsPage(
@@ -36,9 +38,22 @@ export async function findItem(
   sessionId: string,
   itemId: string,
 ): Promise<Item | null> {
-  const isIt = ({ id }: Item) => id === itemId;
-  const read = await readBack(sessions, owner, sessionId, (items) => items.some(isIt));
-  return read.find(isIt) ?? null;
+  return (await findItems(sessions, owner, sessionId, [itemId]))[0] ?? null;
+}
+
+/** Those items of the conversation that have one of the ids, newest first; it is read once for all of them. */
+export async function findItems(
+  sessions: Reader,
+  owner: string,
+  sessionId: string,
+  itemIds: readonly string[],
+): Promise<Item[]> {
+  const wanted = new Set(itemIds);
+  if (wanted.size === 0) return [];
+  const foundIn = (items: readonly Item[]) => items.filter(({ id }) => wanted.has(id));
+  const isEnough = (items: readonly Item[]) =>
+    new Set(foundIn(items).map(({ id }) => id)).size === wanted.size;
+  return foundIn(await readBack(sessions, owner, sessionId, isEnough));
 }
 
 /** The newest items, back to where there are enough of them or none before. */
@@ -48,17 +63,11 @@ async function readBack(
   sessionId: string,
   isEnough: (newestFirst: readonly Item[]) => boolean,
 ): Promise<Item[]> {
-  for (let places = PLACES; ; places *= 2) {
+  for (let places = PLACES; ; ) {
     const path = await sessions.path(owner, sessionId, undefined, places);
     const items = path.flatMap(({ input, output }) => [...input, ...output]).reverse();
-    if (isWhole(path, places) || isEnough(items)) return items;
+    if (path.length === 0 || places === ALL_PLACES || isEnough(items)) return items;
+    // Deleted items keep their places, and reasoning has none: how many were read does not tell whether it was all.
+    places = path[0]?.placesBefore === 0 ? ALL_PLACES : places * 2;
   }
-}
-
-/** Whether the path was read to its beginning: turns are read whole until there are so many places before the last. */
-function isWhole(path: readonly PathTurn[], places: number): boolean {
-  const [oldest, newest] = [path.at(0), path.at(-1)];
-  if (oldest === undefined || newest === undefined) return true;
-  const end = newest.placesBefore + countPlaces([...newest.input, ...newest.output]);
-  return end - oldest.placesBefore < places;
 }

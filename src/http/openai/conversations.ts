@@ -159,9 +159,10 @@ export function addConversationRoutes(app: App, rooms: Rooms): void {
     },
   );
 
-  /** A conversation without what it was made of: nobody has been told of it. */
+  /** Nobody has been told of a conversation whose items are wrong for every try. After other errors a later try goes on. */
   async function abandon(owner: string, sessionId: string, error: unknown): Promise<never> {
-    await sessions.delete(owner, sessionId).catch(() => undefined);
+    const isForGood = error instanceof AppError && error.code === 'tool_call_not_found';
+    if (isForGood) await sessions.delete(owner, sessionId).catch(() => undefined);
     throw error;
   }
 }
