@@ -68,7 +68,10 @@ export function readEvents(text: string): StreamEvent[] {
     .split('\n\n')
     .filter((frame) => /^(id|event|data):/m.test(frame))
     .map((frame) => {
-      const field = (name: string) => new RegExp(`^${name}: (.*)$`, 'm').exec(frame)?.[1];
+      // Not with a regular expression's lines: for those U+2028 ends one, in a stream of events it does not.
+      const lines = frame.split('\n');
+      const field = (name: string) =>
+        lines.find((line) => line.startsWith(`${name}: `))?.slice(name.length + 2);
       const id = field('id');
       return {
         id: id === undefined ? null : Number(id),

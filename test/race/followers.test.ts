@@ -47,7 +47,7 @@ async function follow(
 const piece = fc.oneof(
   fc.string({ minLength: 1, maxLength: 12 }),
   fc.string({ minLength: 1, maxLength: 12, unit: 'grapheme' }),
-  fc.constantFrom('\n\n', 'data: x\n', 'event: turn.completed\n\n', '\r'),
+  fc.constantFrom('\n\n', 'data: x\n', 'event: turn.completed\n\n', '\r', '\u2028'),
 );
 
 function races(): void {
