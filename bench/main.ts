@@ -85,6 +85,11 @@ async function measureAll(): Promise<void> {
     request: (worker) =>
       parleyLoad.post(`/sessions/${sessions[worker]}/messages`, { content: CONTENT, stream }),
   });
+  const completion = (stream: boolean): Subject => ({
+    server: parley,
+    load: parleyLoad,
+    request: () => parleyLoad.post('/v1/chat/completions', { model: 'bench', messages: window, stream }),
+  });
 
   console.log(
     `${requests} requests a round, ${rounds} rounds, ${CONCURRENCY} at once; Node ${process.version}\n`,
@@ -99,6 +104,9 @@ async function measureAll(): Promise<void> {
     '≤ 3',
   );
   await compare('a streamed turn of 100 pieces', turn(short, true), 'the bare relay', bare(true), '≤ 1.5');
+
+  await compare('a stateless chat completion', completion(false), 'the bare proxy', bare(false), '≤ 2');
+  await compare('the same, streamed, of 100 pieces', completion(true), 'the bare relay', bare(true), '');
 
   // Turns of one session run one after another, so this comparison sends one request at a time.
   await compare(

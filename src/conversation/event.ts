@@ -12,6 +12,11 @@ export type TurnEvent =
   /** @property isRefusal left out for what is none */
   | { type: 'message.delta'; text: string; isRefusal?: true }
   | { type: 'reasoning.delta'; text: string }
+  /**
+   * What a provider has said in the words of Chat Completions, for a caller who reads those: it stands for the deltas and
+   * calls that were read from it, which are not told of then. Only in turns of no session.
+   */
+  | { type: 'frame'; frame: AnswerFrame }
   /** The caller is to run a tool of its own. */
   | { type: 'tool.requested'; call: RequestedCall }
   /** A tool of the server's is called. */
@@ -30,6 +35,16 @@ export type TurnEvent =
   | { type: 'turn.completed'; ended: EndedTurn }
   /** The last event of every other turn. */
   | { type: 'turn.failed'; ended: EndedTurn };
+
+/** A frame of a streamed answer, or the body of a whole one, as it came in the words of Chat Completions. */
+export interface AnswerFrame {
+  /** JSON. */
+  data: string;
+  /** Whether it says why the model stopped. */
+  ends: boolean;
+  /** Whether it says what was used, and nothing else. */
+  isUsage: boolean;
+}
 
 /** What is known of a call before it is sure that the model has got to its end. */
 export type RequestedCall = Pick<FunctionCallItem, 'id' | 'call_id' | 'name' | 'arguments'>;

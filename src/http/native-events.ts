@@ -37,6 +37,8 @@ function dataOf(event: TurnEvent, requestId: string): unknown {
     case 'message.delta':
     case 'reasoning.delta':
       return { text: event.text };
+    case 'frame':
+      return event.frame;
     case 'tool.requested': {
       const { call_id, name, arguments: given } = event.call;
       return { call_id, name, arguments: given };

@@ -6,6 +6,7 @@
  * `routing/`, which knows the failure table. It keeps no state of a conversation.
  */
 
+import type { AnswerFrame } from '../conversation/event.ts';
 import type { PromptItem } from '../conversation/item.ts';
 import type { FinishReason } from '../conversation/turn.ts';
 import type { Usage } from '../conversation/usage.ts';
@@ -56,6 +57,11 @@ export interface Prompt {
    * those words sends this in their place, whatever is in it.
    */
   messages?: readonly unknown[];
+  /**
+   * Whether the caller reads answers in those words as well: a provider that speaks them then tells, before its events,
+   * of the frames that they were read from. Left out, they are of no use.
+   */
+  takesFrames?: boolean;
   /** Provider settings in the words of Chat Completions (`temperature`, `tools`, …), passed on as they are. */
   options: Readonly<Record<string, unknown>>;
   /** Whether the upstream call streams. If not, the answer comes as one delta of each kind, then `finish`. */
@@ -68,6 +74,8 @@ export interface Prompt {
 }
 
 export type ProviderEvent =
+  /** In answers to prompts that take frames: before the events that were read from it. */
+  | { type: 'frame'; frame: AnswerFrame }
   | { type: 'text-delta'; text: string }
   | { type: 'refusal-delta'; text: string }
   | { type: 'reasoning-delta'; text: string }

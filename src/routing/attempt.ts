@@ -74,6 +74,8 @@ function sizeOf(event: ProviderEvent): number {
     case 'tool-call':
       return Buffer.byteLength(event.name) + Buffer.byteLength(event.arguments);
     case 'finish':
+    // Counted with what was read from it.
+    case 'frame':
       return 0;
   }
 }

@@ -66,7 +66,9 @@ export async function route(
     if (step.wait > 0) await wait(step.wait, signal);
     const isRescue = !shown.isEmpty();
     const passage = isRescue ? rescue(step.target) : { continueFrom: null, add: show };
-    const failure = await tryTarget(step, passage);
+    // What is passed on of a rescue is not what came.
+    const asked = isRescue ? { ...prompt, takesFrames: false } : prompt;
+    const failure = await tryTarget(step, asked, passage);
     if (failure === null) return;
     const hasShown = !shown.isEmpty() && brokenBy === null;
     brokenBy ??= failure.kind;
@@ -94,7 +96,11 @@ export async function route(
     tell(event);
   }
 
-  async function tryTarget({ target, breaker }: Step, passage: Passage): Promise<ProviderError | null> {
+  async function tryTarget(
+    { target, breaker }: Step,
+    prompt: RoutedPrompt,
+    passage: Passage,
+  ): Promise<ProviderError | null> {
     const record = startRecord(target);
     const { provider, model, source } = target;
     const given = { ...prompt, model, continueFrom: passage.continueFrom };

@@ -20,6 +20,8 @@ export interface TracedPrompt {
 
 /** What is read of an answer. */
 export type TracedEvent =
+  /** What the events after it were read from. */
+  | { type: 'frame' }
   | { type: 'text-delta' | 'refusal-delta' | 'reasoning-delta'; text: string }
   | { type: 'tool-call'; callId: string; name: string; arguments: string }
   | { type: 'finish'; reason: FinishReason; usage: Usage | null; model: string };
@@ -181,7 +183,7 @@ function createMade(): { readonly parts: readonly MadePart[]; add(event: TracedE
   return { parts, add };
 
   function add(event: TracedEvent): void {
-    if (event.type === 'finish' || characters > MAX_CONTENT) return;
+    if (event.type === 'finish' || event.type === 'frame' || characters > MAX_CONTENT) return;
     if (event.type === 'tool-call') {
       const { callId: id, name, arguments: given } = event;
       parts.push({ type: 'tool_call', id, name, arguments: given });

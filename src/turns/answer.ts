@@ -88,6 +88,8 @@ export function createAnswer(turnId: string): Answer {
         return addText('reasoning', event.text);
       case 'tool-call':
         return addCall(event);
+      case 'frame':
+        return;
       case 'finish':
         finish = { reason: event.reason, usage: sumOfUsage(usedBefore, event.usage) };
         if (target !== null) target.model = event.model;

@@ -168,6 +168,7 @@ function sizeOf(event: TurnEvent): number {
 
 function lengthOf(event: TurnEvent): number {
   if ('text' in event) return event.text.length;
+  if (event.type === 'frame') return event.frame.data.length;
   if (event.type === 'tool.started' || event.type === 'tool.requested') return event.call.arguments.length;
   if (event.type === 'tool.approval_requested') return event.request.arguments.length;
   if (event.type === 'tool.input_requested') return JSON.stringify(event.asked).length;

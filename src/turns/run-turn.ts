@@ -3,20 +3,19 @@
  * provider's wire, of fallback, or of who follows.
  */
 
-import type { EndedTurn, TurnEvent } from '../conversation/event.ts';
+import type { EndedTurn } from '../conversation/event.ts';
 import type { Item, McpCallItem } from '../conversation/item.ts';
-import { deltaOf, startedCall } from '../conversation/traced-events.ts';
 import type { Turn } from '../conversation/turn.ts';
 import { type AppError, asAppError } from '../errors.ts';
 import type { Limiter } from '../limits/limiter.ts';
-import type { RouteConditions, RouteEvent } from '../routing/route.ts';
+import type { RouteConditions, RoutedPrompt } from '../routing/route.ts';
 import type { TargetSelection } from '../routing/targets.ts';
 import { missingResults, turnsAnswered } from '../sessions/tool-calls.ts';
 import { cutWindow, windowItems } from '../sessions/window.ts';
 import { windowLimits } from '../sessions/window-limits.ts';
 import type { BeginOutcome, PathTurn } from '../stores/store.ts';
 import type { Toolboxes } from '../tools/toolbox.ts';
-import { type Answer, createAnswer } from './answer.ts';
+import { createAnswer } from './answer.ts';
 import { commit, note, type TurnStore } from './commit.ts';
 import { decidedCalls } from './decided-calls.ts';
 import type { TurnInputs } from './inputs.ts';
@@ -24,7 +23,7 @@ import type { TurnLog } from './live-turn.ts';
 import { takeSteps } from './model-steps.ts';
 import { outcomeOf } from './outcome.ts';
 import { callsMadeBefore, stillToDo } from './retried-calls.ts';
-import type { CallEvent } from './run-calls.ts';
+import { createShownEvents } from './shown-events.ts';
 import { chargeTokens, checkTokens, NO_CHARGE } from './token-charge.ts';
 import type { TurnRequest } from './turn-request.ts';
 
@@ -86,12 +85,11 @@ export async function runTurn(
         signal,
         request.tools?.requireApproval,
       );
-      const { options, stream, messages, instructions: own = session.instructions } = request;
+      const { options, stream, instructions: own = session.instructions } = request;
       const instructions = joined(own, toolbox.instructions);
       const promptWith = (made: readonly Item[]) => {
         const items = windowItems(window, request.input, made);
-        const asTheyCame = messages === undefined || made.length > 0 ? {} : { messages };
-        return { instructions, items, options, stream, ...asTheyCame };
+        return { instructions, items, options, stream, ...(made.length > 0 ? {} : wordsOf(request)) };
       };
       const prompt = promptWith([]);
       charge = await chargeTokens(rooms.limiter, request, prompt, targets[0].model);
@@ -100,12 +98,13 @@ export async function runTurn(
       const model = { targets, prompt, promptWith, conditions };
       const asks = { inputs: begun.inputs, checkTokens: () => checkTokens(rooms.limiter, request) };
       const tools = { toolbox, made, decided, stepsMax, noteCalls, ...asks };
+      const shownAs = createShownEvents(answer);
       await takeSteps({ ...model, ...tools }, answer, signal, (event) => {
         // A call that was ended may have something to say after its turn has no ears for it.
         if (isOver) return;
         answer.add(event);
         log.note(event);
-        const shown = shownAs(event, answer);
+        const shown = shownAs(event);
         if (shown !== null) log.append(shown);
       });
     }
@@ -133,38 +132,10 @@ function turnsNeeded(path: readonly PathTurn[], input: readonly Item[]): number 
   return Math.max(isDecision ? 1 : 0, turnsAnswered(path, input));
 }
 
-/** What followers see of a route's event; null for what only the turn's record shows. */
-function shownAs(event: RouteEvent | CallEvent, answer: Answer): TurnEvent | null {
-  switch (event.type) {
-    case 'text-delta':
-      return deltaOf('message', event.text);
-    case 'refusal-delta':
-      return deltaOf('refusal', event.text);
-    case 'reasoning-delta':
-      return deltaOf('reasoning', event.text);
-    case 'tool-call': {
-      const call = answer.lastRequested();
-      return call === undefined ? null : { type: 'tool.requested', call };
-    }
-    case 'restart':
-      return { type: 'message.restart', reason: event.reason };
-    case 'call-started':
-      return { type: 'tool.started', call: startedCall(event.call) };
-    case 'call-progress':
-      return { type: 'tool.progress', callId: event.call.call_id, progress: event.progress };
-    case 'call-ended':
-      return { type: 'tool.completed', call: event.call };
-    case 'approval-asked':
-      return { type: 'tool.approval_requested', request: event.request };
-    case 'input-asked':
-      return { type: 'tool.input_requested', call: startedCall(event.call), asked: event.asked };
-    case 'input-given':
-      return { type: 'tool.input_answered', requestId: event.requestId, action: event.action };
-    case 'call-asked':
-    case 'sampled':
-    case 'finish':
-    case 'attempt-started':
-    case 'attempt-ended':
-      return null;
-  }
+/** What is passed between caller and provider in their own words, where they speak the same. */
+function wordsOf({ messages, takesFrames }: TurnRequest): Pick<RoutedPrompt, 'messages' | 'takesFrames'> {
+  return {
+    ...(messages === undefined ? {} : { messages }),
+    ...(takesFrames === undefined ? {} : { takesFrames }),
+  };
 }

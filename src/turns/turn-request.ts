@@ -14,6 +14,8 @@ export interface TurnRequest extends Choice {
   input: readonly Item[];
   /** The input as it came in the words of Chat Completions, for providers that take those (`Prompt.messages`). */
   messages?: readonly unknown[];
+  /** Whether the answer is read in those words as well (`Prompt.takesFrames`): for turns in no session alone. */
+  takesFrames?: true;
   /** Left out, the session's. */
   instructions?: string | null;
   /** The tools of the server's that the model may use; left out, the session's. */

@@ -66,14 +66,16 @@ test('a completion reaches the provider with all its fields, and nothing of it i
   assert.deepEqual(sessions.data, []);
 });
 
-test('a stream has the pieces, the calls, the reason, and what was used if that is wanted', async () => {
+test('a stream in a session has the pieces, the calls, the reason, and what was used if that is wanted', async () => {
   server.double.respondOnce({
     reasoning: 'Hm.',
     text: ['Let ', 'me.'],
     toolCalls: [{ id: 'c1', name: 'look', arguments: '{"a":1}' }],
   });
   const tools = [{ type: 'function', function: { name: 'look', parameters: {} } }];
-  const frames = await streamed({ messages: [user('x')], tools, stream_options: { include_usage: true } });
+  const session = { 'x-session-id': await newSession() };
+  const asked = { messages: [user('x')], tools, stream_options: { include_usage: true } };
+  const frames = await streamed(asked, session);
   assert.equal(frames.pop(), '[DONE]');
   const chunks = frames.map((frame) => JSON.parse(frame));
   const deltas = chunks.flatMap(({ choices }) => choices.map((choice: any) => choice.delta));
@@ -92,7 +94,7 @@ test('a stream has the pieces, the calls, the reason, and what was used if that 
   assert.deepEqual([chunks.at(-1).choices, chunks.at(-1).usage.total_tokens], [[], 18]);
   assert.ok(chunks.slice(0, -1).every(({ usage }) => usage === null));
   assert.equal(new Set(chunks.map(({ id }) => id)).size, 1);
-  const without = await streamed({ messages: [user('x')] });
+  const without = await streamed({ messages: [user('x')] }, { 'x-session-id': await newSession() });
   assert.ok(!without.join('').includes('usage'));
 });
 

@@ -3,6 +3,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { AppError } from '../../errors.ts';
+import type { LiveTurn } from '../../turns/live-turn.ts';
 import type { StartedTurn } from '../../turns/turns.ts';
 import { libraryKey, markReplayed } from '../request-key.ts';
 import type { App, Rooms } from '../rooms.ts';
@@ -71,7 +72,9 @@ export function addChatRoutes(app: App, rooms: Rooms): void {
       }
       const ended = await live.ended;
       if (ended.turn.error !== null) throw turnFailure(ended);
-      return completionView(ended.turn);
+      const body = bodyOf(live);
+      if (body === null) return completionView(ended.turn);
+      return reply.type('application/json; charset=utf-8').send(body);
     },
   );
 }
@@ -92,7 +95,7 @@ async function start(
     stream,
     requestId: id,
     ...(instructions === undefined ? {} : { instructions }),
-    ...(messages === null ? {} : { messages }),
+    ...(messages === null ? {} : { messages, takesFrames: true as const }),
   };
   if (sessionId === null) return turns.startUnstored(common);
   // How the answer is delivered is no part of what is asked.
@@ -104,6 +107,19 @@ async function start(
     if (!(error instanceof AppError) || error.code !== 'session_not_found') throw error;
     throw new AppError('session_not_found', { param: 'session_id' });
   }
+}
+
+/** The answer as the provider wrote it; null where it has written none, or it has to be another for this caller. */
+function bodyOf(live: LiveTurn): string | null {
+  let body: string | null = null;
+  const follower = live.follow(-1, () => undefined);
+  for (let next = follower.next(); next !== null; next = follower.next()) {
+    if (next === 'expired') continue;
+    if (next.event.type === 'frame') body = next.event.frame.data;
+    else if (next.event.type === 'message.restart') body = null;
+  }
+  follower.close();
+  return body;
 }
 
 function nameTurn(sessionId: string, turnId: string, reply: FastifyReply): void {

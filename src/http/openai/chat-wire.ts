@@ -1,6 +1,9 @@
-/** A turn's events as the chunks of a chat completion. */
+/**
+ * A turn's events as the chunks of a chat completion: those of the provider as they came, where they are told of, and
+ * made of the events where they are not.
+ */
 
-import type { TurnEvent } from '../../conversation/event.ts';
+import type { AnswerFrame, TurnEvent } from '../../conversation/event.ts';
 import type { Turn } from '../../conversation/turn.ts';
 import { AppError } from '../../errors.ts';
 import type { StreamWire } from '../stream-wire.ts';
@@ -16,6 +19,10 @@ export function chatWire(model: string, includesUsage: boolean): StreamWire {
   let turn: Turn | null = null;
   let calls = 0;
   let hasBegun = false;
+  /** The last chunk that came from the provider. */
+  let relayed: string | null = null;
+  let saysReason = false;
+  let saysUsage = false;
   /** Whether the answer did not become a whole one: then nothing says that it is. */
   let isBroken = false;
   return {
@@ -30,6 +37,8 @@ export function chatWire(model: string, includesUsage: boolean): StreamWire {
       case 'turn.started':
         turn = event.turn;
         return '';
+      case 'frame':
+        return relay(event.frame);
       case 'message.delta':
         return piece(event.isRefusal === true ? { refusal: event.text } : { content: event.text });
       case 'reasoning.delta':
@@ -56,11 +65,24 @@ export function chatWire(model: string, includesUsage: boolean): StreamWire {
     }
   }
 
+  /** What was used is always asked for, and is shown to who has asked. */
+  function relay({ data, ends, isUsage }: AnswerFrame): string {
+    if (isUsage && !includesUsage) return '';
+    hasBegun = true;
+    relayed = data;
+    saysReason ||= ends;
+    saysUsage ||= isUsage;
+    return frame(data);
+  }
+
   function ended(over: Turn): string {
-    const last = chunk([{ index: 0, delta: {}, logprobs: null, finish_reason: finishReasonOf(over) }]);
-    const used = includesUsage ? chunk([], over.usage === null ? null : usageOf(over.usage)) : '';
+    // Nothing is missing of an answer that came to its end as the provider makes it.
+    if (saysReason) return '';
     // An answer that says nothing is an answer too, and has a beginning.
-    return (hasBegun ? '' : piece({})) + last + used;
+    const beginning = hasBegun ? '' : piece({});
+    const last = chunk([{ index: 0, delta: {}, logprobs: null, finish_reason: finishReasonOf(over) }]);
+    const used = over.usage === null ? null : usageOf(over.usage);
+    return beginning + last + (includesUsage && !saysUsage ? chunk([], used) : '');
   }
 
   /** The first piece says whose it is. */
@@ -76,14 +98,31 @@ export function chatWire(model: string, includesUsage: boolean): StreamWire {
       object: 'chat.completion.chunk',
       created: Math.floor((turn?.createdAt ?? 0) / 1000),
       model: turn?.model ?? model,
+      ...begunAs(relayed),
       choices,
       ...(includesUsage ? { usage } : {}),
     };
-    return `data: ${JSON.stringify(made)}\n\n`;
+    return frame(JSON.stringify(made));
   }
 
   function breakOff(error: AppError): string {
     isBroken = true;
-    return `data: ${JSON.stringify(openAIErrorBody(error))}\n\n`;
+    return frame(JSON.stringify(openAIErrorBody(error)));
   }
+}
+
+function frame(data: string): string {
+  // JSON may have lines, and in a stream of events each of them is one of its own.
+  return `data: ${data.includes('\n') ? data.replaceAll('\n', '\ndata: ') : data}\n\n`;
+}
+
+/** What follows a provider's chunk is a chunk of the same answer, whoever makes it. */
+function begunAs(relayed: string | null): { id?: unknown; created?: unknown; model?: unknown } {
+  if (relayed === null) return {};
+  const { id, created, model } = JSON.parse(relayed);
+  return {
+    ...(id === undefined ? {} : { id }),
+    ...(created === undefined ? {} : { created }),
+    ...(model === undefined ? {} : { model }),
+  };
 }

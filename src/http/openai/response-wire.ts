@@ -65,6 +65,8 @@ export function responseWire(after = -1): StreamWire {
         return request(event.call);
       case 'tool.started':
         return startCall(event.call);
+      // Answers in the words of another API are no matter of this one's.
+      case 'frame':
       case 'tool.progress':
       case 'tool.input_requested':
       case 'tool.input_answered':

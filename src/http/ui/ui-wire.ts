@@ -72,6 +72,9 @@ export function uiWire({ messageId, decided, before }: UiWireOptions): StreamWir
         if (step !== null) step.hasCalled = true;
         return chunks;
       }
+      // Answers in the words of another API are no matter of this one's.
+      case 'frame':
+        return [];
       // Tools of a chat are not told that somebody could answer them.
       case 'tool.input_requested':
       case 'tool.input_answered':

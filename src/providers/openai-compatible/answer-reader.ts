@@ -24,4 +24,6 @@ export interface AnswerContext {
   status: number;
   /** Makes a provider's text fit to be logged. */
   redact: (text: string) => string;
+  /** Whether the frames are told of as well (`Prompt.takesFrames`). */
+  tellsFrames: boolean;
 }

@@ -6,7 +6,12 @@ import { createChatAnswer } from './chat-answer.ts';
 
 /** The events of this body, or the kind of failure. */
 function read(...chunks: (string | Uint8Array)[]): readonly ProviderEvent[] | string {
-  const reader = createChatAnswer({ model: 'asked', status: 200, redact: (text) => text });
+  const reader = createChatAnswer({
+    model: 'asked',
+    status: 200,
+    redact: (text) => text,
+    tellsFrames: false,
+  });
   for (const chunk of chunks) reader.push(Buffer.from(chunk as string));
   reader.end();
   const { state } = reader;

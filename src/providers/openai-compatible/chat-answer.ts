@@ -68,11 +68,13 @@ function readAnswer(text: string, context: AnswerContext): ProviderEvent[] | Pro
   if (choice.error || reason === 'error') return errorInAnswer(choice.error, false, context);
   const { message } = choice;
   if (typeof message !== 'object' || message === null) return invalid(context);
-  return messageEvents(message, {
+  const events = messageEvents(message, {
     reason,
     usage: readUsage(answer.usage),
     model: nonEmpty(answer.model) ?? context.model,
   });
+  if (!context.tellsFrames) return events;
+  return [{ type: 'frame', frame: { data: text, ends: true, isUsage: false } }, ...events];
 }
 
 /** The events of a whole message, and of what came with it. @param reason null where nothing was said */

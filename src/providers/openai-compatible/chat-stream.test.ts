@@ -4,7 +4,7 @@ import * as fc from 'fast-check';
 import { ProviderError, type ProviderEvent, type ProviderFailure } from '../provider.ts';
 import { createChatStream } from './chat-stream.ts';
 
-const context = { model: 'asked', status: 200, redact: (text: string) => text };
+const context = { model: 'asked', status: 200, redact: (text: string) => text, tellsFrames: false };
 
 interface Reading {
   events: ProviderEvent[];

@@ -40,6 +40,9 @@ export function createChatStream(context: AnswerContext): AnswerReader {
   let usage: Usage | null = null;
   let model: string | null = null;
   let malformedEvents = 0;
+  /** Frames, where they are told of, until there is an event to tell of with them; and what waits for a call's end. */
+  let held: ProviderEvent[] = [];
+  let heldCharacters = 0;
   /** Whether any event was read, any choice was seen, any event was made of them. */
   let read = false;
   let chosen = false;
@@ -80,8 +83,30 @@ export function createChatStream(context: AnswerContext): AnswerReader {
     }
     const answer = parseAnswer(data);
     if (answer === null) skip();
+    else if (context.tellsFrames) readFrame(data, answer);
     else readEvent(answer);
     read = true;
+  }
+
+  /** A failure within a frame takes all of it along, and what failed before it was told can be made by another. */
+  function readFrame(data: string, answer: WireAnswer): void {
+    const told = events;
+    events = [];
+    readEvent(answer);
+    const made = events;
+    events = told;
+    if (state !== 'open') return;
+    held.push(frameOf(data, answer), ...made);
+    heldCharacters += data.length;
+    // The frames of a call are told with the call: one that was begun for the caller could not be made anew.
+    if (made.length > 0 && pieces.size === 0) release();
+    else if (heldCharacters > MAX_HELD_CHARACTERS) tooLarge();
+  }
+
+  function release(): void {
+    events.push(...held);
+    held = [];
+    heldCharacters = 0;
   }
 
   function onError(error: ParseError): void {
@@ -132,6 +157,7 @@ export function createChatStream(context: AnswerContext): AnswerReader {
   }
 
   function complete(): void {
+    release();
     const calls = pieces.calls();
     for (const call of calls) emit(call);
     emit({
@@ -160,4 +186,10 @@ export function createChatStream(context: AnswerContext): AnswerReader {
   function fail(error: ProviderError): void {
     if (state === 'open') state = error;
   }
+}
+
+function frameOf(data: string, answer: WireAnswer): ProviderEvent {
+  const isUsage = Array.isArray(answer.choices) && answer.choices.length === 0 && Boolean(answer.usage);
+  const ends = nonEmpty(firstChoice(answer)?.finish_reason) !== null;
+  return { type: 'frame', frame: { data, ends, isUsage } };
 }

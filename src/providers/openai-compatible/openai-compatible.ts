@@ -160,11 +160,13 @@ function secretsOf({ apiKey, headers }: OpenAICompatibleSettings): string[] {
 function createReader(
   contentType: string | string[] | undefined,
   prompt: Prompt,
-  context: AnswerContext,
+  context: Omit<AnswerContext, 'tellsFrames'>,
 ): AnswerReader {
   const type = String(contentType ?? '');
   const whole = prompt.stream ? /\b(json|html)\b/i.test(type) : !/\bevent-stream\b/i.test(type);
-  return whole ? createChatAnswer(context) : createChatStream(context);
+  // A frame is of use only to who asked for that form.
+  const tellsFrames = prompt.takesFrames === true && whole !== prompt.stream;
+  return (whole ? createChatAnswer : createChatStream)({ ...context, tellsFrames });
 }
 
 async function nextChunk(
