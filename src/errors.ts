@@ -53,6 +53,7 @@ export const errorCatalogue = {
   turn_not_found: entry(404, 'The session has no such turn.'),
   item_not_found: entry(404, 'The session has no such message or other item.'),
   response_not_found: entry(404, 'There is no such response.'),
+  completion_not_found: entry(404, 'There is no such completion.'),
   bypass_not_found: entry(404, 'The allowlist has no such entry.'),
   client_not_found: entry(404, 'There is no such client.'),
   key_not_found: entry(404, 'There is no such key.'),

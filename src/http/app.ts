@@ -20,6 +20,7 @@ import { addInputTokensRoute } from './openai/input-tokens.ts';
 import { addModelRoutes } from './openai/models.ts';
 import { addResponseSocket } from './openai/response-socket.ts';
 import { addResponseRoutes } from './openai/responses.ts';
+import { addStoredCompletionRoutes } from './openai/stored-completions.ts';
 import { addStoredResponseRoutes } from './openai/stored-responses.ts';
 import { addOpenApi } from './openapi.ts';
 import { noteEnd } from './request-end.ts';
@@ -112,6 +113,7 @@ async function createApi(
     addConversationRoutes(routes, rooms);
     addConversationItemRoutes(routes, rooms);
     addResponseRoutes(routes, rooms);
+    addStoredCompletionRoutes(routes, rooms);
     addStoredResponseRoutes(routes, rooms);
     addInputTokensRoute(routes, rooms);
     addCompactRoute(routes, rooms);

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
-import { call } from './client.ts';
+import { callOpenAI } from './completion-client.ts';
 import { createGate, type ParleyWithDouble, startParleyWithDouble } from './parley-with-double.ts';
 
 let server: ParleyWithDouble;
@@ -13,7 +13,7 @@ after(() => server.close());
 beforeEach(() => server.double.reset());
 
 const ask = (method: string, path: string, body?: object, key = 'key-of-ada') =>
-  call(server.url, method, path, body, { authorization: `Bearer ${key}` });
+  callOpenAI(server.url, method, path, body, { authorization: `Bearer ${key}` });
 const user = (content: string) => ({ role: 'user', content });
 const said = (data: any[]) => data.map(({ content }) => content[0].text);
 const seen = () => server.double.last.body.messages.map(({ content }) => content);
@@ -185,8 +185,8 @@ test('a request that a library sends again adds once', async () => {
   const { url } = await conversation();
   const headers = { authorization: 'Bearer key-of-ada', 'x-stainless-retry-count': '0' };
   const body = { items: [{ ...user('once'), id: 'msg_once' }, user('without an id')] };
-  const first = await call(server.url, 'POST', `${url}/items`, body, headers);
-  const again = await call(server.url, 'POST', `${url}/items`, body, {
+  const first = await callOpenAI(server.url, 'POST', `${url}/items`, body, headers);
+  const again = await callOpenAI(server.url, 'POST', `${url}/items`, body, {
     ...headers,
     'x-stainless-retry-count': '1',
   });

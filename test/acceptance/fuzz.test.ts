@@ -9,7 +9,7 @@ import { type ParleyWithDouble, startParleyWithDouble } from './parley-with-doub
 /** Fixed, so that a run that failed fails again. */
 const SEED = 20_261_122;
 /** For each operation, so that each is met with what it takes as well. */
-const RUNS = 14;
+const RUNS = 20;
 
 let server: ParleyWithDouble;
 before(async () => {
@@ -223,6 +223,7 @@ test('random requests never make a 5xx, and are answered as documented', { timeo
         session_id: sessionId,
         turn_id: turnId,
         message_id: message.id,
+        completion_id: `chatcmpl-${(sessionId + turnId).replaceAll('-', '')}`,
         response_id: `resp_${(sessionId + turnId).replaceAll('-', '')}`,
         conversation_id: `conv_${sessionId.replaceAll('-', '')}`,
         item_id: message.id,

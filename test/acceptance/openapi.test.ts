@@ -38,6 +38,11 @@ const OPERATIONS = [
   'GET /v1/models',
   'GET /v1/models/{model}',
   'POST /v1/chat/completions',
+  'GET /v1/chat/completions',
+  'GET /v1/chat/completions/{completion_id}',
+  'POST /v1/chat/completions/{completion_id}',
+  'DELETE /v1/chat/completions/{completion_id}',
+  'GET /v1/chat/completions/{completion_id}/messages',
   'POST /v1/conversations',
   'GET /v1/conversations',
   'GET /v1/conversations/{conversation_id}',
@@ -234,11 +239,14 @@ test('every operation answers, and as documented', async () => {
   await server.send(sessionId, 'fail');
   const { body: response } = await server.call('POST', '/v1/responses', { input: 'x' });
   const items = [{ role: 'user', content: 'x' }];
+  const stored = { messages: items, store: true };
+  const { body: completion } = await server.call('POST', '/v1/chat/completions', stored);
   const { body: conversation } = await server.call('POST', '/v1/conversations', { items });
   const { body: listed } = await server.call('GET', `/v1/conversations/${conversation.id}/items`);
   const bodies: Record<string, object> = {
     'POST /sessions': {},
     'POST /v1/chat/completions': { messages: [{ role: 'user', content: 'x' }] },
+    'POST /v1/chat/completions/{completion_id}': { metadata: { a: 'b' } },
     'POST /v1/conversations': { items: [{ role: 'user', content: 'x' }] },
     'POST /v1/conversations/{conversation_id}': { metadata: { a: 'b' } },
     'POST /v1/conversations/{conversation_id}/items': { items: [{ role: 'user', content: 'x' }] },
@@ -258,6 +266,7 @@ test('every operation answers, and as documented', async () => {
     const [method = '', template = ''] = name.split(' ');
     const ids = { session_id: sessionId, turn_id: turnId, message_id: message.id };
     const ofOpenAI = {
+      completion_id: completion.id,
       response_id: response.id,
       conversation_id: conversation.id,
       item_id: listed.data[0].id,

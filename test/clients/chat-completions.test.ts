@@ -84,6 +84,66 @@ test('openai: a loop of tools, and a session that remembers', async () => {
   assert.deepEqual(roles(), ['user', 'assistant', 'user']);
 });
 
+test('openai: stored completions are found again', async () => {
+  const { completions } = client.chat;
+  const made: string[] = [];
+  for (const content of ['One', 'Two', 'Three']) {
+    const metadata = { list: 'mine' };
+    const asked = { model: 'double-model', messages: [{ role: 'user' as const, content }], metadata };
+    made.push((await completions.create({ ...asked, store: true })).id);
+  }
+  const found: string[] = [];
+  for await (const { id } of completions.list({ limit: 2, metadata: { list: 'mine' } })) found.push(id);
+  assert.deepEqual(found, made);
+  const [first = '', second = ''] = made;
+  assert.equal((await completions.retrieve(first)).choices[0]?.message.content, 'You said: One');
+  const changed = await completions.update(first, { metadata: { list: 'other' } });
+  assert.deepEqual(Object(changed).metadata, { list: 'other' });
+  const { data: other } = await completions.list({ metadata: { list: 'other' }, model: 'double-model' });
+  assert.deepEqual(
+    other.map(({ id }) => id),
+    [first],
+  );
+  const messages: unknown[] = [];
+  for await (const message of completions.messages.list(second, { limit: 1 })) messages.push(message.content);
+  assert.deepEqual(messages, ['Two']);
+  assert.equal((await completions.delete(second)).deleted, true);
+  await assert.rejects(completions.retrieve(second), OpenAI.NotFoundError);
+});
+
+test('openai: what a provider adds comes through, whole and streamed', async () => {
+  const logprobs = {
+    content: [{ token: 'Hi', logprob: -0.1, bytes: null, top_logprobs: [] }],
+    refusal: null,
+  };
+  const common = {
+    id: 'chatcmpl-theirs',
+    created: 1,
+    model: 'm',
+    system_fingerprint: 'fp_1',
+    service_tier: 'flex',
+  };
+  const choice = { index: 0, finish_reason: 'stop', logprobs };
+  const message = { role: 'assistant', content: 'Hi', refusal: null, annotations: [] };
+  const body = { ...common, object: 'chat.completion', choices: [{ ...choice, message }] };
+  const chunk = { ...common, object: 'chat.completion.chunk', choices: [{ ...choice, delta: message }] };
+  const frames = [`data: ${JSON.stringify(chunk)}\n\n`, 'data: [DONE]\n\n'];
+  server.double.respondOnce({ raw: [JSON.stringify(body)] }, { raw: frames });
+  const asked = {
+    model: 'double-model',
+    messages: [{ role: 'user' as const, content: 'x' }],
+    logprobs: true,
+  };
+  const whole = await client.chat.completions.create(asked);
+  const streamed = await client.chat.completions.stream(asked).finalChatCompletion();
+  for (const answer of [whole, streamed]) {
+    assert.deepEqual(
+      [answer.id, answer.system_fingerprint, answer.choices[0]?.logprobs],
+      ['chatcmpl-theirs', 'fp_1', logprobs],
+    );
+  }
+});
+
 test('openai: errors are its own', async () => {
   const asked = client.chat.completions.create({ model: 'double-model', messages: [] });
   await assert.rejects(asked, (error: unknown) => {

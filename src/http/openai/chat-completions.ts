@@ -13,6 +13,7 @@ import { turnFailure } from '../views.ts';
 import { type ChatRequest, chatRequest } from './chat-request.ts';
 import { completionView } from './chat-view.ts';
 import { chatWire } from './chat-wire.ts';
+import { ASKED_COMPLETION, sessionForCompletion } from './completion-session.ts';
 import { openAIErrors } from './response-schemas.ts';
 import { cancelWithClient } from './responses.ts';
 
@@ -61,12 +62,12 @@ export function addChatRoutes(app: App, rooms: Rooms): void {
     },
     async (request, reply) => {
       const asked = chatRequest(request.body, request.headers['x-session-id']);
-      const started = await start(asked, request, rooms);
+      const { started, sessionId } = await start(asked, request, rooms);
       const { live, replayed } = started;
       waitsFor(request, started);
       if (replayed) markReplayed(reply);
-      if (asked.sessionId === null) cancelWithClient(live, request.owner, rooms, reply);
-      else nameTurn(asked.sessionId, live.id, reply);
+      if (sessionId === null) cancelWithClient(live, request.owner, rooms, reply);
+      else nameTurn(sessionId, live.id, reply);
       if (asked.stream) {
         return streamAnswer(live, reply, rooms.streamTimes, chatWire(asked.model ?? '', asked.includesUsage));
       }
@@ -79,11 +80,17 @@ export function addChatRoutes(app: App, rooms: Rooms): void {
   );
 }
 
+interface StartedCompletion {
+  started: StartedTurn;
+  /** Where it is stored; null if nowhere. */
+  sessionId: string | null;
+}
+
 async function start(
-  { model, stream, sessionId, instructions, input, messages, options }: ChatRequest,
+  { model, stream, sessionId, stored, instructions, input, messages, options }: ChatRequest,
   { id, owner, allowance, headers, body }: FastifyRequest,
-  { turns, idempotencySeconds }: Rooms,
-): Promise<StartedTurn> {
+  { sessions, turns, idempotencySeconds }: Rooms,
+): Promise<StartedCompletion> {
   const common = {
     owner,
     allowance,
@@ -95,15 +102,24 @@ async function start(
     stream,
     requestId: id,
     ...(instructions === undefined ? {} : { instructions }),
-    ...(messages === null ? {} : { messages, takesFrames: true as const }),
+    ...(messages === null ? {} : { messages }),
+    ...(stored === null ? {} : { asked: ASKED_COMPLETION }),
   };
-  if (sessionId === null) return turns.startUnstored(common);
+  if (sessionId === null && stored === null) {
+    return { started: await turns.startUnstored({ ...common, takesFrames: true }), sessionId };
+  }
   // How the answer is delivered is no part of what is asked.
   const { stream: _, stream_options: __, ...words } = Object(body) as Record<string, unknown>;
   const key = libraryKey(headers, `completions of ${sessionId}`, words, idempotencySeconds);
+  const place =
+    sessionId === null
+      ? await sessions.create(owner, sessionForCompletion(stored?.metadata ?? {}), key)
+      : { session: { id: sessionId }, replayed: true };
+  const inSession = { sessionId: place.session.id, parentTurnId: undefined, onBusy: 'queue', key } as const;
   try {
-    return await turns.start({ ...common, sessionId, parentTurnId: undefined, onBusy: 'queue', key });
+    return { started: await turns.start({ ...common, ...inSession }), sessionId: place.session.id };
   } catch (error) {
+    if (!place.replayed) await sessions.delete(owner, place.session.id);
     if (!(error instanceof AppError) || error.code !== 'session_not_found') throw error;
     throw new AppError('session_not_found', { param: 'session_id' });
   }

@@ -3,6 +3,7 @@
 import type { Item } from '../../conversation/item.ts';
 import { bodyFields } from './body-fields.ts';
 import { chatItems, newMessages, splitInstructions } from './chat-items.ts';
+import { givenMetadata } from './completion-session.ts';
 import { sessionOfId } from './ids.ts';
 import { type Fields, unsupported, wrong } from './input-items.ts';
 import { modelOf } from './response-request.ts';
@@ -13,6 +14,8 @@ export interface ChatRequest {
   includesUsage: boolean;
   /** The session that it is a turn of; null for a completion that brings its conversation along. */
   sessionId: string | null;
+  /** What a completion in no session is stored with; null for one that is not stored. */
+  stored: { metadata: Record<string, string> } | null;
   /** Left out, the session's. */
   instructions: string | undefined;
   input: readonly Item[];
@@ -32,9 +35,7 @@ export function chatRequest(body: Fields, sessionHeader: string | undefined): Ch
   const fields = bodyFields(body);
   const messages = fields.list('messages');
   if (messages === undefined || messages.length === 0) throw wrong('messages', 'must have a message in it');
-  if (fields.flag('store') === true) {
-    throw unsupported('store', 'stored completions are not supported: name a session, or make a response');
-  }
+  const store = fields.flag('store') ?? false;
   const n = fields.integer('n', { min: 1, max: 128 }) ?? 1;
   if (n !== 1) throw unsupported('n', 'one answer is made at a time');
   const named = sessionHeader ?? fields.text('session_id');
@@ -47,12 +48,17 @@ export function chatRequest(body: Fields, sessionHeader: string | undefined): Ch
     options,
   };
   if (named === undefined) {
-    const input = chatItems(messages, false);
-    return { ...common, sessionId: null, instructions: undefined, input, messages };
+    const stored = store ? { metadata: givenMetadata(fields.object('metadata')) } : null;
+    // What is stored is to be found again, and what is not reaches the provider all the same.
+    const input = chatItems(messages, store);
+    // Where a completion is stored here, its provider has nothing to store.
+    if (store) delete options['metadata'];
+    return { ...common, sessionId: null, stored, instructions: undefined, input, messages };
   }
   const { instructions, rest } = splitInstructions(messages);
   const fresh = newMessages(rest);
   const input = chatItems(fresh, true, messages.length - fresh.length);
   if (input.length === 0) throw wrong('messages', 'must have a message after the last one of the assistant');
-  return { ...common, sessionId: sessionOfId(named) ?? named, instructions, input, messages: null };
+  const sessionId = sessionOfId(named) ?? named;
+  return { ...common, sessionId, stored: null, instructions, input, messages: null };
 }

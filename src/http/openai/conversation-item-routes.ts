@@ -11,6 +11,7 @@ import { findItem, findItems, itemsPage } from './conversation-items.ts';
 import { conversation, conversationView } from './conversations.ts';
 import { wrong } from './input-items.ts';
 import { itemView } from './item-view.ts';
+import { listView } from './openai-list.ts';
 import { checkIncluded } from './response-options.ts';
 import { openAIErrors as errors, InputItemsQuery, OpenAIList } from './response-schemas.ts';
 
@@ -49,7 +50,8 @@ export function addConversationItemRoutes(app: App, rooms: Rooms): void {
       // What is sent again may be there because of the first try, which this one then is.
       const asked = isLaterTry(headers) ? [] : givenIds(given);
       const known = (await findItems(sessions, owner, id, asked)).map((item) => item.id);
-      return listView(await addItems(rooms, request, id, newItems(given, known)), false);
+      const added = await addItems(rooms, request, id, newItems(given, known));
+      return listView(added.map(viewOf), false);
     },
   );
 
@@ -70,7 +72,7 @@ export function addConversationItemRoutes(app: App, rooms: Rooms): void {
       checkIncluded({ include: Object.values(included).flat() });
       const { id } = await conversation(rooms, owner, params.conversation_id);
       const { data, hasMore } = await itemsPage(sessions, owner, id, { limit, after, order });
-      return listView(data, hasMore);
+      return listView(data.map(viewOf), hasMore);
     },
   );
 
@@ -128,14 +130,4 @@ function givenIds(items: readonly unknown[]): string[] {
 
 function viewOf(item: Item) {
   return { ...itemView(item), id: item.id, type: item.type };
-}
-
-function listView(items: readonly Item[], hasMore: boolean) {
-  return {
-    object: 'list' as const,
-    data: items.map(viewOf),
-    first_id: items.at(0)?.id ?? null,
-    last_id: items.at(-1)?.id ?? null,
-    has_more: hasMore,
-  };
 }

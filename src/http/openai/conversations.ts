@@ -8,6 +8,7 @@ import type { App, Rooms } from '../rooms.ts';
 import { addItems, ITEMS_MAX, newItems } from './add-items.ts';
 import { bodyFields } from './body-fields.ts';
 import { conversationIdOf, sessionOfId } from './ids.ts';
+import { listView } from './openai-list.ts';
 import { metadataOf } from './response-request.ts';
 import { openAIErrors as errors, OpenAIList } from './response-schemas.ts';
 
@@ -94,14 +95,7 @@ export function addConversationRoutes(app: App, rooms: Rooms): void {
       const cursor = after === undefined ? null : sessionOfId(after);
       if (after !== undefined && cursor === null) throw new AppError('invalid_cursor', { param: 'after' });
       const page = await sessions.list({ owner, metadata: {}, limit, after: cursor, order });
-      const data = page.data.map(conversationView);
-      return {
-        object: 'list' as const,
-        data,
-        first_id: data[0]?.id ?? null,
-        last_id: data.at(-1)?.id ?? null,
-        has_more: page.hasMore,
-      };
+      return listView(page.data.map(conversationView), page.hasMore);
     },
   );
 

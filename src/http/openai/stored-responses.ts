@@ -6,10 +6,12 @@ import type { TurnSummary } from '../../conversation/turn-summary.ts';
 import { AppError } from '../../errors.ts';
 import type { App, Rooms } from '../rooms.ts';
 import { streamEvents } from '../sse.ts';
+import { deleteTurn } from './deleted-turn.ts';
 import { turnOfId } from './ids.ts';
 import type { Fields } from './input-items.ts';
 import { itemView } from './item-view.ts';
 import { begunTurn } from './live-response.ts';
+import { listView, pageOf, unlessGone } from './openai-list.ts';
 import { checkIncluded } from './response-options.ts';
 import { isDeleted } from './response-place.ts';
 import * as schemas from './response-schemas.ts';
@@ -99,7 +101,7 @@ export function addStoredResponseRoutes(app: App, rooms: Rooms): void {
       },
     },
     async ({ owner, params }) => {
-      await deleteTurn(rooms, owner, await storedTurn(rooms, owner, params.response_id));
+      await deleteTurn(rooms, owner, await storedTurn(rooms, owner, params.response_id), beganSession);
       return { id: params.response_id, object: 'response' as const, deleted: true as const };
     },
   );
@@ -120,10 +122,8 @@ export function addStoredResponseRoutes(app: App, rooms: Rooms): void {
       checkQueried(query);
       const { input } = await storedTurn(rooms, owner, params.response_id);
       const { limit = DEFAULT_LIMIT, after, order = 'desc' } = query;
-      const all = (order === 'asc' ? input : input.toReversed()).map(itemView);
-      const start = after === undefined ? 0 : all.findIndex(({ id }) => id === after) + 1;
-      if (after !== undefined && start === 0) throw new AppError('invalid_cursor', { param: 'after' });
-      return listView(all.slice(start, start + limit), all.length > start + limit);
+      const all = input.map((item) => ({ ...itemView(item), id: item.id }));
+      return pageOf(all, { limit, after, order });
     },
   );
 
@@ -157,6 +157,11 @@ async function storedTurn({ sessions }: Rooms, owner: string, id: string): Promi
   return turn;
 }
 
+/** Whether the response began its session, unless others have followed it since, and was to be part of none. */
+function beganSession({ asked }: Turn): boolean {
+  return asked !== undefined && asked['conversation'] === undefined;
+}
+
 function missing(): AppError {
   return new AppError('response_not_found', { param: 'response_id' });
 }
@@ -165,26 +170,6 @@ async function viewOf({ turns }: Rooms, owner: string, turn: Turn): Promise<Resp
   if (turn.status !== 'in_progress') return responseView(turn);
   const live = await turns.find(owner, turn.sessionId, turn.id);
   return responseView((await begunTurn(live)) ?? turn);
-}
-
-/**
- * A response that is all of its session, and was to be part of none, goes with it. Any other is a turn that others may
- * follow: it stays in its place, without anything in it.
- */
-async function deleteTurn({ sessions, turns }: Rooms, owner: string, { id, sessionId }: Turn): Promise<void> {
-  const turn = await turns.cancel(owner, sessionId, id);
-  const { data, hasMore } = await sessions.turns(owner, sessionId, { limit: 1, after: null, order: 'asc' });
-  const isAlone = !hasMore && data[0]?.id === id;
-  if (isAlone && turn.asked !== undefined && turn.asked['conversation'] === undefined) {
-    await sessions.delete(owner, sessionId);
-    return turns.abandon(sessionId);
-  }
-  for (const item of new Set([...turn.input, ...turn.output].map((one) => one.id))) {
-    await sessions.deleteItem(owner, sessionId, item).catch((error: unknown) => {
-      // Somebody else has deleted it in the meantime.
-      if (!(error instanceof AppError) || error.code !== 'item_not_found') throw error;
-    });
-  }
 }
 
 /** How often turns are looked for that nobody has deleted, before a page is given as it is. */
@@ -216,23 +201,6 @@ async function listOf(rooms: Rooms, owner: string, limit: number, cursor: string
 /** Whether a model was asked: items that were only added to a conversation are a turn as well. */
 function isResponse({ status, provider }: TurnSummary): boolean {
   return status !== 'completed' || provider !== null;
-}
-
-/** Null for what was deleted since it was found. */
-function unlessGone(error: unknown): null {
-  if (error instanceof AppError && error.status === 404) return null;
-  throw error;
-}
-
-function listView<Element extends Fields>(all: readonly Element[], hasMore: boolean) {
-  const data = all.map((element) => ({ ...element, id: String(element['id']) }));
-  return {
-    object: 'list' as const,
-    data,
-    first_id: data[0]?.id ?? null,
-    last_id: data.at(-1)?.id ?? null,
-    has_more: hasMore,
-  };
 }
 
 function checkQueried(query: Fields): void {

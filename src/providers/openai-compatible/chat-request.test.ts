@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import type { ChatMessage } from '../../conversation/chat-message.ts';
 import type { PromptItem } from '../../conversation/item.ts';
 import type { Continuation, Prompt } from '../provider.ts';
-import type { ChatMessage } from './chat-messages.ts';
 import { chatRequest as requestOf } from './chat-request.ts';
 
 /** With messages that are made of items. */
