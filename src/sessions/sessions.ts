@@ -59,6 +59,8 @@ export interface Sessions {
    * Throws `idempotency_key_reused` if the key was used for another request.
    */
   create(owner: string, settings: Partial<SessionSettings>, key?: RequestKey | null): Promise<CreatedSession>;
+  /** The session that was made under the key for the same request; null if none was. */
+  madeUnder(owner: string, key: RequestKey): Promise<Session | null>;
   get(owner: string, sessionId: string): Promise<Session>;
   list(query: SessionQuery): Promise<Page<Session>>;
   /** A change of who should answer also ends the session's stay with the target that answered last. */
@@ -121,6 +123,7 @@ export function createSessions({ store, memory, checkProviders, modelOf }: Sessi
   return {
     maxPlaces: memory.maxPlaces,
     create,
+    madeUnder: (owner, key) => store.findSession(owner, key, Date.now()),
     get,
     list,
     update,

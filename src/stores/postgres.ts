@@ -63,6 +63,7 @@ export async function openPostgresStore(
   return {
     isShared: true,
     createSession: (session, ended = [], key = null) => sessions.create(session, ended, key),
+    findSession: sessions.findUnder,
     getSession: sessions.get,
     listSessions: sessions.list,
     updateSession: sessions.update,

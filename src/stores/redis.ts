@@ -74,6 +74,7 @@ function createRedisStore(connection: RedisConnection, keyspace: Keyspace): Open
     isShared: true,
     ...calls.counted({
       createSession: (session: Session, ended = [], key = null) => sessions.create(session, ended, key),
+      findSession: sessions.findUnder,
       getSession: listing.find,
       listSessions: listing.page,
       updateSession: sessions.update,

@@ -72,6 +72,11 @@ export function createSqliteStore(
     isShared: false,
     createSession: (session, ended = [], key = null) =>
       commits.write(() => createSession(session, ended, key)),
+    findSession: (owner, key, now) =>
+      commits.read(() => {
+        const known = keys.sessionOf(owner, key, now);
+        return known?.matches === true ? toSession(known.row) : null;
+      }),
     getSession: (owner, sessionId) => readSession(owner, sessionId, toSession),
     listSessions: (query) => commits.read(() => sessions.list(query)),
     updateSession: (owner, sessionId, change, updatedAt) =>

@@ -110,6 +110,26 @@ export function describeKeys(open: OpenStore): void {
     for (const { id } of sessions) assert.equal((await store.getSession(OWNER, id))?.id, id);
   });
 
+  test('the session that was made under a key is found by it, by its owner and for the same request', async (context) => {
+    await using store = await opened(open, context);
+    const key = sampleKey();
+    const session = sampleSession();
+    const { createdAt: now } = session;
+    const found = (asked = key, owner = OWNER, at = now) => store.findSession(owner, asked, at);
+    assert.equal(await found(), null);
+    // Nothing was made by looking for it.
+    assert.deepEqual(await store.createSession(session, [], key), { kind: 'created' });
+    assert.deepEqual(await found(), await store.getSession(OWNER, session.id));
+    assert.equal((await found())?.id, session.id);
+    assert.equal(await found({ ...key, fingerprint: 'another' }), null);
+    assert.equal(await found({ ...key, takesOver: true }), null);
+    assert.equal(await found(sampleKey({ value: 'another' })), null);
+    assert.equal(await found(key, 'client-2'), null);
+    assert.equal(await found(key, OWNER, key.expiresAt), null);
+    await store.deleteSession(OWNER, session.id);
+    assert.equal(await found(), null);
+  });
+
   test('a turn that was cancelled or cut short is not run again', async (context) => {
     await using store = await opened(open, context);
     const session = await createdSession(store);

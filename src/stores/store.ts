@@ -37,6 +37,13 @@ export interface Store {
    */
   createSession(session: Session, turns?: readonly Turn[], key?: RequestKey | null): Promise<CreateOutcome>;
 
+  /**
+   * The session that was made under the key, for the same fingerprint; null if there is none, or the key has expired. Makes
+   * nothing. A key that takes over has made none yet.
+   * @param now milliseconds since the epoch
+   */
+  findSession(owner: string, key: RequestKey, now: number): Promise<Session | null>;
+
   getSession(owner: string, sessionId: string): Promise<Session | null>;
 
   /**

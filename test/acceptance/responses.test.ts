@@ -262,6 +262,27 @@ test('a library that sends again by itself joins what it has begun', async () =>
   }
 });
 
+test('what was sent again joins what was made in a copy, when the session is free again', async () => {
+  const root = await client.respond({ input: 'Root' });
+  const gate = createGate();
+  server.double.respondOnce({ text: 'Slow', waitBefore: gate.opened });
+  const slow = client.respond({ input: 'Slow', previous_response_id: root.id });
+  await server.double.arrived(2);
+  const body = { input: 'Beside', previous_response_id: root.id };
+  const made = await client.respond(body, { 'x-stainless-retry-count': '0' });
+  const keyed = await client.respond({ ...body, metadata: { a: 'b' } }, { 'idempotency-key': 'k' });
+  gate.open();
+  await slow;
+  assert.deepEqual(await client.respond(body, { 'x-stainless-retry-count': '1' }), made);
+  assert.deepEqual(
+    await client.respond({ ...body, metadata: { a: 'b' } }, { 'idempotency-key': 'k' }),
+    keyed,
+  );
+  const anew = await client.respond(body, { 'x-stainless-retry-count': '0' });
+  assert.notEqual(anew.id, made.id);
+  assert.deepEqual(await client.respond(body, { 'x-stainless-retry-count': '1' }), anew);
+});
+
 test('what fails is answered with its status, and nothing is left behind', async () => {
   server.double.respondOnce({ status: 400 });
   const { status, body } = await client.ask({ input: 'x', stream: true });

@@ -76,6 +76,27 @@ export function isDeleted({ status, input, output }: Turn): boolean {
   return status !== 'in_progress' && input.length === 0 && output.length === 0;
 }
 
+/**
+ * The copy of a conversation that an earlier try of the same request was made in, as its session was busy then; null if there
+ * is none.
+ */
+export async function copyMadeFor(
+  sessions: Sessions,
+  owner: string,
+  before: Before | null,
+  key: RequestKey,
+): Promise<Session | null> {
+  if (before === null || before.turn === null) return null;
+  const { takesOver = false, ...known } = key;
+  const copy = await sessions.madeUnder(owner, known);
+  if (copy === null || !takesOver) return copy;
+  // A request of its own, which may find its session free: what is sent again after it is not to find the older copy. A
+  // key is forgotten with the session that has taken it over.
+  const { session } = await sessions.create(owner, {}, key);
+  await sessions.delete(owner, session.id);
+  return null;
+}
+
 /** The session that the response is made in. @param key the same session again for the same request */
 export async function placeFor(
   sessions: Sessions,

@@ -3,6 +3,7 @@
 import type { FastifyRequest } from 'fastify';
 import type { Item } from '../../conversation/item.ts';
 import type { RequestKey } from '../../conversation/request-key.ts';
+import type { Session } from '../../conversation/session.ts';
 import { AppError } from '../../errors.ts';
 import type { Sessions } from '../../sessions/sessions.ts';
 import { decidedCalls } from '../../turns/decided-calls.ts';
@@ -12,7 +13,7 @@ import { approvalsKey, libraryKey } from '../request-key.ts';
 import type { Rooms } from '../rooms.ts';
 import { wrong } from './input-items.ts';
 import { withoutReferences } from './item-references.ts';
-import { type Before, beforeResponse, historyOf, isCut, placeFor } from './response-place.ts';
+import { type Before, beforeResponse, copyMadeFor, historyOf, isCut, placeFor } from './response-place.ts';
 import type { ResponseRequest } from './response-request.ts';
 import { chosenTools } from './response-tools.ts';
 
@@ -43,6 +44,10 @@ export async function startResponse(
 
   const decided = await decisions(sessions, owner, before, input);
   const key = decided?.key ?? libraryKeyOf(asker, rooms);
+  const startInCopy = ({ id }: Session) =>
+    turns.start({ ...common, sessionId: id, parentTurnId: undefined, onBusy: 'reject', key });
+  const copy = decided === null && key !== null ? await copyMadeFor(sessions, owner, before, key) : null;
+  if (copy !== null) return startInCopy(copy);
   const place = await placeFor(sessions, owner, before, key);
   const request: TurnRequest = {
     ...common,
@@ -58,8 +63,7 @@ export async function startResponse(
     if (place.isNew) await sessions.delete(owner, place.sessionId);
     if (!(error instanceof AppError) || error.code !== 'session_busy') throw error;
     if (before === null || before.turn === null) throw locked();
-    const fork = await sessions.fork(owner, place.sessionId, before.turn.id, key);
-    return turns.start({ ...request, sessionId: fork.id, parentTurnId: undefined });
+    return startInCopy(await sessions.fork(owner, place.sessionId, before.turn.id, key));
   }
 }
 

@@ -22,6 +22,12 @@ export function createPostgresSessions({ run, one }: Connections, schema: string
     name: 'find_session',
     text: `SELECT ${SESSION_COLUMNS} FROM ${schema}.sessions s WHERE s.id = $1 AND s.owner = $2`,
   };
+  const findUnderKey: Statement<SessionRow> = {
+    name: 'find_session_under_key',
+    text: `SELECT ${SESSION_COLUMNS} FROM ${schema}.session_keys k JOIN ${schema}.sessions s ON s.sequence = k.session
+      WHERE k.owner = $1 AND k.key = $2 AND k.fingerprint = $3 AND k.expires_at > $4 AND s.owner = $1
+        AND (s.expires_at IS NULL OR s.expires_at > $4)`,
+  };
   const updateOne: Statement<Kinded<'updated' | 'changed' | 'missing_session'>> = {
     name: 'update_session_1',
     text: `SELECT * FROM ${schema}.update_session_1($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
@@ -35,7 +41,7 @@ export function createPostgresSessions({ run, one }: Connections, schema: string
     text: `SELECT * FROM ${schema}.sweep_1($1, $2)`,
   };
 
-  return { create, get, list, update, remove, sweep };
+  return { create, findUnder, get, list, update, remove, sweep };
 
   async function create(
     session: Session,
@@ -62,6 +68,12 @@ export function createPostgresSessions({ run, one }: Connections, schema: string
       ...keyValues(key),
     );
     return row.kind === 'replay' ? { kind: 'replay', session: toSession(row) } : { kind: row.kind };
+  }
+
+  async function findUnder(owner: string, key: RequestKey, now: number): Promise<Session | null> {
+    if (key.takesOver) return null;
+    const [row] = await run(findUnderKey, owner, key.value, key.fingerprint, now);
+    return row === undefined ? null : toSession(row);
   }
 
   async function get(owner: string, sessionId: string): Promise<Session | null> {

@@ -51,7 +51,7 @@ export function createRedisSessions(
   keyspace: Keyspace,
   listing: ReturnType<typeof createRedisListing>,
 ) {
-  return { create, update, remove, discard, stage, keepStaged, addStaged };
+  return { create, findUnder, update, remove, discard, stage, keepStaged, addStaged };
 
   /**
    * With a key, three slots are written to. First the session, which nobody can know of yet, and which says under which
@@ -65,7 +65,7 @@ export function createRedisSessions(
     key: RequestKey | null,
   ): Promise<CreateOutcome> {
     refuseWrongTurns(session, turns);
-    const known = key === null ? null : await madeBefore(session, key);
+    const known = key === null ? null : await madeBefore(session.owner, key, session.createdAt);
     if (known?.outcome && !key?.takesOver) return known.outcome;
     const claim = key === null ? null : keyspace.sessionKeyOf(session.owner, key.value);
     const revision = await add(session, turns, claim?.field ?? null);
@@ -78,10 +78,16 @@ export function createRedisSessions(
     return { kind: 'created' };
   }
 
+  async function findUnder(owner: string, key: RequestKey, now: number): Promise<Session | null> {
+    const known = key.takesOver ? null : await madeBefore(owner, key, now);
+    return known?.outcome?.kind === 'replay' ? known.outcome.session : null;
+  }
+
   /** What the key has made before, if that is still there, and what it stands for. */
   async function madeBefore(
-    { owner, createdAt }: Session,
+    owner: string,
     key: RequestKey,
+    now: number,
   ): Promise<{ outcome: CreateOutcome | null; seen: string } | null> {
     const { bucket, field } = keyspace.sessionKeyOf(owner, key.value);
     const entry = await connection.send<string | null>(bucket.sessionKeys, [
@@ -89,8 +95,8 @@ export function createRedisSessions(
       bucket.sessionKeys,
       field,
     ]);
-    if (entry === null || Number(entry.split(' ', 1)[0]) <= createdAt) return null;
-    return { outcome: await outcomeOf(owner, entry, key, createdAt), seen: entry };
+    if (entry === null || Number(entry.split(' ', 1)[0]) <= now) return null;
+    return { outcome: await outcomeOf(owner, entry, key, now), seen: entry };
   }
 
   /** Null if what the key stands for is gone: a key is forgotten with its session. */
