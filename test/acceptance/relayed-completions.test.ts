@@ -19,10 +19,10 @@ before(async () => {
     model: `${name}-1`,
     continue: 'prefill',
   }));
-  parley = await startParleyWithYaml(
-    { providers, fallback_providers: ['second'] },
-    { DATABASE_URL: 'memory:' },
-  );
+  const third = { name: 'third', base_url: playedBy(double, 'third'), model: 'third-1' };
+  const routes = { anew: [{ provider: 'first', model: 'anew' }, { provider: 'third' }] };
+  const configured = { providers: [...providers, third], fallback_providers: ['second'], routes };
+  parley = await startParleyWithYaml(configured, { DATABASE_URL: 'memory:' });
 });
 after(async () => {
   await removeParley(parley);
@@ -179,4 +179,17 @@ test('a stream that does not say why it ends is given a reason', async () => {
   assert.deepEqual(frames.slice(0, 2), said);
   assert.equal(JSON.parse(frames[2] ?? '').choices[0].finish_reason, 'stop');
   assert.equal(frames[3], '[DONE]');
+});
+
+test('where another can only answer anew, the stream ends with an error, unless it repeats what was said', async () => {
+  const pieces = [ROLE, chunk({ content: 'One ' }), chunk({ content: 'two ' })];
+  const answerOfThird = (content: string) => stream(chunk({ content }), END, '[DONE]');
+  let third = answerOfThird('Something else');
+  double.respond((request) => (playerOf(request) === 'first' ? stream(...pieces) : third));
+  const broken = await streamed({ model: 'anew' });
+  assert.deepEqual(broken.slice(0, -1), pieces);
+  assert.equal(JSON.parse(broken.at(-1) ?? '').error.code, 'provider_error');
+  third = answerOfThird('One two three');
+  const frames = await streamed({ model: 'anew' });
+  assert.deepEqual([contentsOf(frames), frames.at(-1)], ['One two three', '[DONE]']);
 });
