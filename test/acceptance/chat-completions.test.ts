@@ -31,6 +31,10 @@ test('a completion reaches the provider with all its fields, and nothing of it i
       tool_calls: [{ id: 'c', type: 'function', function: { name: 'f', arguments: '{' } }],
     },
     { role: 'tool', tool_call_id: 'c', content: 'r' },
+    { role: 'assistant', tool_calls: [{ id: 'd', type: 'custom', custom: { name: 'run', input: 'ls' } }] },
+    { role: 'tool', tool_call_id: 'd', content: 'files' },
+    { role: 'assistant', content: null, function_call: { name: 'g', arguments: '{}' } },
+    { role: 'function', name: 'g', content: 'r' },
     user('Go on'),
   ];
   const options = { temperature: 0.1, logit_bias: { 1: 2 }, metadata: { a: 'b' }, unknown: [{ deep: null }] };
@@ -158,7 +162,11 @@ test('errors come in the envelope, and somebody else’s session is a missing on
   for (const [body, param, code] of [
     [{}, 'messages', 'invalid_request'],
     [{ messages: [] }, 'messages', 'invalid_request'],
-    [{ messages: [{ role: 'function', content: '' }] }, 'messages[0].role', 'unsupported_parameter'],
+    [
+      { messages: [{ role: 'function', content: '' }], store: true },
+      'messages[0].role',
+      'unsupported_parameter',
+    ],
     [{ messages: [user('x')], n: 2 }, 'n', 'unsupported_parameter'],
     [{ messages: [user('x')], stream: 'yes' }, 'stream', 'invalid_request'],
     [

@@ -53,11 +53,33 @@ describe('the messages of a chat completion', () => {
       1,
       {},
       { role: 'function', content: '' },
+      { role: 'assistant', function_call: 1 },
+      { role: 'nobody', content: '' },
       { role: 'tool', content: '' },
       { role: 'user' },
       { role: 'assistant', tool_calls: [{}] },
     ]) {
       assert.throws(() => chatItems([wrong], false), AppError, JSON.stringify(wrong));
+    }
+  });
+
+  it('of older and other tools are calls and results where nothing is stored, and are refused where it is', () => {
+    const messages = [
+      { role: 'assistant', content: null, function_call: { name: 'look', arguments: '{}' } },
+      { role: 'function', name: 'look', content: 'a tree' },
+      { role: 'assistant', tool_calls: [{ id: 'c2', type: 'custom', custom: { name: 'run', input: 'ls' } }] },
+      { role: 'tool', tool_call_id: 'c2', content: 'files' },
+    ];
+    assert.deepEqual(
+      chatItems(messages, false).map((item) =>
+        item.type === 'function_call'
+          ? [item.call_id, item.name, item.arguments]
+          : 'output' in item && item.output,
+      ),
+      [['look', 'look', '{}'], 'a tree', ['c2', 'run', 'ls'], 'files'],
+    );
+    for (const message of messages.slice(0, 3)) {
+      assert.throws(() => chatItems([message], true), { code: 'unsupported_parameter' });
     }
   });
 

@@ -52,14 +52,22 @@ function itemsOf(message: unknown, place: string, keepsAll: boolean): Item[] {
       );
     }
     case 'function':
+      if (!keepsAll) return functionResult(message, place);
       throw unsupported(`${place}.role`, 'role "function" is not supported: send tools, and role "tool"');
     default:
       throw wrong(`${place}.role`, 'must be system, developer, user, assistant or tool');
   }
 }
 
+/** What a tool's result was before there could be several: it goes by the function's name. */
+function functionResult({ name, content }: Fields, place: string): Item[] {
+  if (typeof name !== 'string') throw wrong(`${place}.name`, 'must be a text');
+  const output = textOf(content, place, false);
+  return items({ type: 'function_call_output', call_id: name, output }, place);
+}
+
 function assistantItems(message: Fields, place: string, keepsAll: boolean): Item[] {
-  const { content = null, refusal, tool_calls: calls = [] } = message;
+  const { content = null, refusal, tool_calls: calls = [], function_call: called = null } = message;
   const said = content === null || content === '' ? [] : contentOf(content, place, keepsAll);
   const parts = Array.isArray(said) ? said : [{ type: 'output_text', text: said }];
   const refused = typeof refusal === 'string' ? [{ type: 'refusal', refusal }] : [];
@@ -67,15 +75,31 @@ function assistantItems(message: Fields, place: string, keepsAll: boolean): Item
   const spoken = [...parts, ...refused];
   return [
     ...(spoken.length === 0 ? [] : items({ role: 'assistant', content: spoken }, place)),
-    ...calls.flatMap((call: unknown, index) => callItem(call, `${place}.tool_calls[${index}]`)),
+    ...calls.flatMap((call: unknown, index) => callItem(call, `${place}.tool_calls[${index}]`, keepsAll)),
+    ...(called === null ? [] : functionCall(called, place, keepsAll)),
   ];
 }
 
-function callItem(call: unknown, place: string): Item[] {
-  const called = isObject(call) && isObject(call['function']) ? call['function'] : null;
-  if (!isObject(call) || called === null) throw wrong(place, 'must be the call of a function');
+function callItem(call: unknown, place: string, keepsAll: boolean): Item[] {
+  if (!isObject(call)) throw wrong(place, 'must be an object');
+  const { id: call_id, type, function: called, custom } = call;
+  if (isObject(called)) {
+    const { name, arguments: args } = called;
+    return items({ type: 'function_call', call_id, name, arguments: args }, place);
+  }
+  if (!isObject(custom)) throw wrong(place, 'must be the call of a function');
+  // Played back as a function's it would be another call.
+  if (keepsAll) throw unsupported(`${place}.type`, `calls of type ${JSON.stringify(type)} are not supported`);
+  return items({ type: 'function_call', call_id, name: custom['name'], arguments: custom['input'] }, place);
+}
+
+/** What `tool_calls` was before it could hold more than one. */
+function functionCall(called: unknown, place: string, keepsAll: boolean): Item[] {
+  const field = `${place}.function_call`;
+  if (keepsAll) throw unsupported(field, 'is not supported: send tool_calls');
+  if (!isObject(called)) throw wrong(field, 'must be an object');
   const { name, arguments: args } = called;
-  return items({ type: 'function_call', call_id: call['id'], name, arguments: args }, place);
+  return items({ type: 'function_call', call_id: name, name, arguments: args }, place);
 }
 
 /** One item, in the words of the Responses API. */
