@@ -8,41 +8,47 @@ import { randomFillSync } from 'node:crypto';
 /** Random bytes are drawn for this many ids at once: one system call per id would cost more than the id. */
 const POOL_IDS = 256;
 const RANDOM_BYTES = 8;
-/** Counter bits below the millisecond (`rand_a` of the RFC). */
+/** Counter bits below the millisecond (`rand_a` of the RFC), behind the version. */
 const COUNTER_LIMIT = 0x1000;
 
 const pool = Buffer.alloc(POOL_IDS * RANDOM_BYTES);
 let offset = pool.length;
 let lastMillisecond = 0;
+/** The same as it stands in ids: many are made in one millisecond. */
+let time = '';
 let counter = 0;
 
 /** A new UUID, greater than every one made before it in this process, even if the clock steps back. */
 export function newId(): string {
+  const digits = newDigits();
+  const [a, b, c, d] = [digits.slice(0, 8), digits.slice(8, 12), digits.slice(12, 16), digits.slice(16, 20)];
+  return `${a}-${b}-${c}-${d}-${digits.slice(20)}`;
+}
+
+function newDigits(): string {
   const now = Date.now();
-  if (now > lastMillisecond) {
-    lastMillisecond = now;
-    counter = 0;
-  } else if (++counter === COUNTER_LIMIT) {
-    lastMillisecond += 1;
-    counter = 0;
-  }
+  if (now > lastMillisecond) startMillisecond(now);
+  else if (++counter === COUNTER_LIMIT) startMillisecond(lastMillisecond + 1);
   if (offset === pool.length) {
     randomFillSync(pool);
     offset = 0;
   }
-  const high = pool.readUInt32BE(offset);
-  const low = pool.readUInt32BE(offset + 4);
+  const start = offset;
   offset += RANDOM_BYTES;
-  const time = lastMillisecond.toString(16).padStart(12, '0');
-  const variant = (0x8000 | (high >>> 18)).toString(16);
-  const node = hex(high & 0xffff, 4) + hex(low, 8);
-  return `${time.slice(0, 8)}-${time.slice(8)}-7${hex(counter, 3)}-${variant}-${node}`;
+  pool[start] = 0x80 | ((pool[start] ?? 0) & 0x3f);
+  return `${time}${(0x7000 | counter).toString(16)}${pool.toString('hex', start, offset)}`;
+}
+
+function startMillisecond(millisecond: number): void {
+  lastMillisecond = millisecond;
+  time = hex(millisecond, 12);
+  counter = 0;
 }
 
 /** Not greater than any id that was made at that time or later. @param at milliseconds since the epoch */
 export function firstIdAt(at: number): string {
-  const time = hex(Math.max(0, at), 12);
-  return `${time.slice(0, 8)}-${time.slice(8)}-7000-8000-000000000000`;
+  const digits = hex(Math.max(0, at), 12);
+  return `${digits.slice(0, 8)}-${digits.slice(8)}-7000-8000-000000000000`;
 }
 
 /** The prefix that the OpenAI wire uses for an item's kind. */
@@ -50,7 +56,7 @@ type ItemPrefix = 'msg' | 'rs' | 'fc' | 'fco' | 'call' | 'mcp' | 'mcpr' | 'mcpa'
 
 /** An item's id: its prefix, and a UUID without dashes. */
 export function newItemId(prefix: ItemPrefix): string {
-  return `${prefix}_${newId().replaceAll('-', '')}`;
+  return `${prefix}_${newDigits()}`;
 }
 
 /**
