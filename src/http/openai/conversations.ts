@@ -42,6 +42,9 @@ const Query = Type.Object(
   { additionalProperties: false },
 );
 
+/** What a request to make a conversation may have. */
+export const CONVERSATION_FIELDS = ['metadata', 'items'] as const;
+
 export function addConversationRoutes(app: App, rooms: Rooms): void {
   const { sessions, turns, idempotencySeconds } = rooms;
 
@@ -64,7 +67,7 @@ export function addConversationRoutes(app: App, rooms: Rooms): void {
     async (request, _reply) => {
       const { owner, headers, body } = request;
       const fields = bodyFields(body);
-      fields.only(['metadata', 'items']);
+      fields.only(CONVERSATION_FIELDS);
       const metadata = metadataOf(fields.object('metadata')) ?? {};
       const items = newItems(fields.list('items') ?? [], []);
       const key = libraryKey(headers, 'conversations', body, idempotencySeconds);

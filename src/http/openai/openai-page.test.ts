@@ -3,7 +3,8 @@ import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { AppError } from '../../errors.ts';
 import { CHAT_FIELDS, chatRequest } from './chat-request.ts';
-import { RESPONSE_FIELDS, responseRequest } from './response-request.ts';
+import { CONVERSATION_FIELDS } from './conversations.ts';
+import { COMPACT_FIELDS, INPUT_TOKENS_FIELDS, RESPONSE_FIELDS, responseRequest } from './response-request.ts';
 
 const page = readFileSync(new URL('../../../docs/openai.md', import.meta.url), 'utf8');
 const rows = fieldsOf('POST /v1/responses');
@@ -102,4 +103,19 @@ describe('the table of fields of chat completions in docs/openai.md', () => {
     };
     assert.deepEqual(read({ ...others, model: 'm', stream: true }).options, others);
   });
+});
+
+describe('the other tables of fields in docs/openai.md', () => {
+  const tables: Record<string, readonly string[]> = {
+    'POST /v1/responses/input_tokens': INPUT_TOKENS_FIELDS,
+    'POST /v1/responses/compact': COMPACT_FIELDS,
+    'POST /v1/conversations': CONVERSATION_FIELDS,
+  };
+  for (const [endpoint, read] of Object.entries(tables)) {
+    it(`have what is read of ${endpoint}, and no more`, () => {
+      const found = fieldsOf(endpoint);
+      assert.deepEqual(found.map(({ name }) => name).toSorted(), read.toSorted());
+      assert.ok(found.every(({ what }) => what === 'supported'));
+    });
+  }
 });
