@@ -10,12 +10,12 @@ import type { App, Rooms } from '../rooms.ts';
 import { waitsFor } from '../server-timing.ts';
 import { streamAnswer } from '../sse.ts';
 import { turnFailure } from '../views.ts';
+import { cancelWithClient } from './bound-turn.ts';
 import { type ChatRequest, chatRequest } from './chat-request.ts';
 import { completionView } from './chat-view.ts';
 import { chatWire } from './chat-wire.ts';
 import { ASKED_COMPLETION, sessionForCompletion } from './completion-session.ts';
-import { openAIErrors } from './response-schemas.ts';
-import { cancelWithClient } from './responses.ts';
+import { Completion, OPEN, openAIErrors } from './openai-schemas.ts';
 
 const Body = Type.Object(
   {
@@ -26,14 +26,9 @@ const Body = Type.Object(
     stream: Type.Optional(Type.Unknown({ description: 'Whether the answer comes as server-sent events' })),
     session_id: Type.Optional(Type.Unknown({ description: 'The session to answer in; also `X-Session-ID`' })),
   },
-  { additionalProperties: true, description: 'Other fields are passed on to the provider as they are' },
+  { ...OPEN, description: 'Other fields are passed on to the provider as they are' },
 );
 const Headers = Type.Object({ 'x-session-id': Type.Optional(Type.String({ minLength: 1, maxLength: 100 })) });
-const Completion = Type.Object(
-  { id: Type.String(), object: Type.Literal('chat.completion') },
-  { additionalProperties: true },
-);
-
 export function addChatRoutes(app: App, rooms: Rooms): void {
   app.post(
     '/v1/chat/completions',

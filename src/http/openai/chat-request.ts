@@ -3,10 +3,10 @@
 import type { Item } from '../../conversation/item.ts';
 import { bodyFields } from './body-fields.ts';
 import { chatItems, newMessages, splitInstructions } from './chat-items.ts';
+import { modelOf } from './common-fields.ts';
 import { givenMetadata } from './completion-session.ts';
 import { sessionOfId } from './ids.ts';
 import { type Fields, unsupported, wrong } from './input-items.ts';
-import { modelOf } from './response-request.ts';
 
 export interface ChatRequest {
   model: string | null;
@@ -48,7 +48,7 @@ export function chatRequest(body: Fields, sessionHeader: string | undefined): Ch
     options,
   };
   if (named === undefined) {
-    const stored = store ? { metadata: givenMetadata(fields.object('metadata')) } : null;
+    const stored = store ? { metadata: givenMetadata(body) } : null;
     // What is stored is to be found again, and what is not reaches the provider all the same.
     const input = chatItems(messages, store);
     // Where a completion is stored here, its provider has nothing to store.

@@ -11,14 +11,16 @@ import type { App, Rooms } from '../rooms.ts';
 import { waitsFor } from '../server-timing.ts';
 import { turnFailure } from '../views.ts';
 import { bodyFields } from './body-fields.ts';
+import { cancelWithClient } from './bound-turn.ts';
+import { modelOf } from './common-fields.ts';
 import { turnIdOf } from './ids.ts';
 import { inputItems, wrong } from './input-items.ts';
 import { withoutReferences } from './item-references.ts';
+import { OPEN, openAIErrors } from './openai-schemas.ts';
 import { beforeResponse, historyOf } from './response-place.ts';
-import { COMPACT_FIELDS, modelOf, responsePlace } from './response-request.ts';
-import { CompactBody, openAIErrors } from './response-schemas.ts';
+import { COMPACT_FIELDS, responsePlace } from './response-request.ts';
+import { CompactBody } from './response-schemas.ts';
 import { usageView } from './response-view.ts';
-import { cancelWithClient } from './responses.ts';
 
 const TASK =
   'Sum up the conversation so far, for a reader who goes on with it and knows nothing else of it: what is wanted, ' +
@@ -44,7 +46,7 @@ export function addCompactRoute(app: App, rooms: Rooms): void {
             id: Type.String(),
             object: Type.Literal('response.compaction'),
             created_at: Type.Integer(),
-            output: Type.Array(Type.Object({}, { additionalProperties: true })),
+            output: Type.Array(Type.Object({}, OPEN)),
             usage: Type.Unknown(),
           }),
           ...openAIErrors,

@@ -5,17 +5,17 @@
 
 import type { Session, SessionSettings } from '../../conversation/session.ts';
 import type { Turn } from '../../conversation/turn.ts';
+import { metadataOf } from './common-fields.ts';
 import { type Fields, wrong } from './input-items.ts';
-import { metadataOf } from './response-request.ts';
 
 type Metadata = Record<string, string>;
 
 /** By which the sessions of completions are told from others, and found. */
 export const COMPLETION_MARK = { parley_object: 'chat.completion' } as const;
 
-/** The metadata that a client gives a completion. Throws `invalid_request`. */
-export function givenMetadata(given: Fields | undefined): Metadata {
-  const metadata = (metadataOf(given) ?? {}) as Metadata;
+/** The metadata that a body gives a completion. Throws `invalid_request`. */
+export function givenMetadata(body: Fields): Metadata {
+  const metadata = metadataOf(body) ?? {};
   if ('parley_object' in metadata) throw wrong('metadata.parley_object', 'is set by the server');
   return metadata;
 }

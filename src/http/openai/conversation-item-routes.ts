@@ -12,10 +12,10 @@ import { conversation, conversationView } from './conversations.ts';
 import { wrong } from './input-items.ts';
 import { itemView } from './item-view.ts';
 import { listView } from './openai-list.ts';
+import { openAIErrors as errors, OPEN, OpenAIList } from './openai-schemas.ts';
 import { checkIncluded } from './response-options.ts';
-import { openAIErrors as errors, InputItemsQuery, OpenAIList } from './response-schemas.ts';
+import { InputItemsQuery } from './response-schemas.ts';
 
-const OPEN = { additionalProperties: true };
 const Params = Type.Object({ conversation_id: Type.String() });
 const ItemParams = Type.Object({ conversation_id: Type.String(), item_id: Type.String() });
 const ItemObject = Type.Object({ id: Type.String(), type: Type.String() }, OPEN);

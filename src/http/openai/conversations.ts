@@ -7,10 +7,10 @@ import { libraryKey } from '../request-key.ts';
 import type { App, Rooms } from '../rooms.ts';
 import { addItems, ITEMS_MAX, newItems } from './add-items.ts';
 import { bodyFields } from './body-fields.ts';
+import { metadataOf } from './common-fields.ts';
 import { conversationIdOf, sessionOfId } from './ids.ts';
 import { listView } from './openai-list.ts';
-import { metadataOf } from './response-request.ts';
-import { openAIErrors as errors, OpenAIList } from './response-schemas.ts';
+import { openAIErrors as errors, OPEN, OpenAIList, orderQuery, pageQuery } from './openai-schemas.ts';
 
 const Conversation = Type.Object({
   id: Type.String(),
@@ -23,7 +23,6 @@ const Deleted = Type.Object({
   object: Type.Literal('conversation.deleted'),
   deleted: Type.Literal(true),
 });
-const OPEN = { additionalProperties: true };
 const NewConversation = Type.Object(
   {
     metadata: Type.Optional(Type.Unknown({ description: 'Up to 16 pairs of texts' })),
@@ -33,14 +32,7 @@ const NewConversation = Type.Object(
 );
 const ChangedConversation = Type.Object({ metadata: Type.Optional(Type.Unknown()) }, OPEN);
 const Params = Type.Object({ conversation_id: Type.String() });
-const Query = Type.Object(
-  {
-    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 100 })),
-    after: Type.Optional(Type.String()),
-    order: Type.Optional(Type.Union([Type.Literal('asc'), Type.Literal('desc')])),
-  },
-  { additionalProperties: false },
-);
+const Query = Type.Object({ ...pageQuery, ...orderQuery('desc') }, { additionalProperties: false });
 
 /** What a request to make a conversation may have. */
 export const CONVERSATION_FIELDS = ['metadata', 'items'] as const;
@@ -68,10 +60,10 @@ export function addConversationRoutes(app: App, rooms: Rooms): void {
       const { owner, headers, body } = request;
       const fields = bodyFields(body);
       fields.only(CONVERSATION_FIELDS);
-      const metadata = metadataOf(fields.object('metadata')) ?? {};
+      const metadata = metadataOf(body) ?? {};
       const items = newItems(fields.list('items') ?? [], []);
       const key = libraryKey(headers, 'conversations', body, idempotencySeconds);
-      const { session } = await sessions.create(owner, { metadata: metadata as Record<string, string> }, key);
+      const { session } = await sessions.create(owner, { metadata }, key);
       // A try before this one may have come as far as that.
       if (items.length > 0 && session.headTurnId === null) {
         await addItems(rooms, request, session.id, items).catch((error: unknown) =>
@@ -132,7 +124,7 @@ export function addConversationRoutes(app: App, rooms: Rooms): void {
       const fields = bodyFields(body);
       fields.only(['metadata']);
       const { id } = await conversation(rooms, owner, params.conversation_id);
-      const metadata = (metadataOf(fields.object('metadata')) ?? {}) as Record<string, string>;
+      const metadata = metadataOf(body) ?? {};
       return conversationView(await sessions.update(owner, id, { metadata }));
     },
   );

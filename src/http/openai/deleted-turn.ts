@@ -1,8 +1,13 @@
-/** Deletes a turn, as clients of OpenAI's delete a response or a completion. */
+/** A turn that clients of OpenAI's delete, as the response or the completion that it is to them. */
 
 import type { Turn } from '../../conversation/turn.ts';
 import { AppError } from '../../errors.ts';
 import type { Rooms } from '../rooms.ts';
+
+/** Whether somebody has deleted it: it has taken place, and nothing of it is there any more. */
+export function isDeleted({ status, input, output }: Turn): boolean {
+  return status !== 'in_progress' && input.length === 0 && output.length === 0;
+}
 
 /**
  * A turn that is all of its session goes with it, where it made the session. Any other may be followed by others: it stays

@@ -4,12 +4,14 @@ import { Type } from 'typebox';
 import { tokenEstimate } from '../../sessions/tokens.ts';
 import type { App, Rooms } from '../rooms.ts';
 import { bodyFields } from './body-fields.ts';
+import { modelOf } from './common-fields.ts';
 import { inputItems } from './input-items.ts';
 import { withoutReferences } from './item-references.ts';
+import { openAIErrors } from './openai-schemas.ts';
 import { responseOptions } from './response-options.ts';
 import { beforeResponse, historyOf } from './response-place.ts';
-import { INPUT_TOKENS_FIELDS, modelOf, responsePlace } from './response-request.ts';
-import { InputTokensBody, openAIErrors } from './response-schemas.ts';
+import { INPUT_TOKENS_FIELDS, responsePlace } from './response-request.ts';
+import { InputTokensBody } from './response-schemas.ts';
 import { responseTools } from './response-tools.ts';
 
 export function addInputTokensRoute(app: App, { sessions, providers, admin }: Rooms): void {

@@ -3,7 +3,7 @@
 import { Type } from 'typebox';
 import { AppError } from '../../errors.ts';
 import type { App, Rooms } from '../rooms.ts';
-import { openAIErrors } from './response-schemas.ts';
+import { openAIErrors } from './openai-schemas.ts';
 
 const Model = Type.Object({
   id: Type.String(),

@@ -9,6 +9,7 @@ import type { Session } from '../../conversation/session.ts';
 import { joinsConversation, type Turn } from '../../conversation/turn.ts';
 import { AppError } from '../../errors.ts';
 import type { Sessions } from '../../sessions/sessions.ts';
+import { isDeleted } from './deleted-turn.ts';
 import type { TurnPlace } from './ids.ts';
 import { noConversation, noPrevious, type ResponseRequest } from './response-request.ts';
 
@@ -69,11 +70,6 @@ export async function historyOf(
   if (before === null) return [];
   const places = isCut(truncation, before) ? null : sessions.maxPlaces;
   return sessions.history(owner, before.session.id, before.turn?.id, places);
-}
-
-/** Whether somebody has deleted the response: the turn has taken place, and nothing of it is there any more. */
-export function isDeleted({ status, input, output }: Turn): boolean {
-  return status !== 'in_progress' && input.length === 0 && output.length === 0;
 }
 
 /**

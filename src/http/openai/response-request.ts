@@ -3,6 +3,7 @@
 import type { Item } from '../../conversation/item.ts';
 import { AppError } from '../../errors.ts';
 import { bodyFields, present } from './body-fields.ts';
+import { metadataOf, modelOf } from './common-fields.ts';
 import { sessionOfId, type TurnPlace, turnOfId } from './ids.ts';
 import { type Fields, type ItemReference, inputItems, isObject, unsupported, wrong } from './input-items.ts';
 import { responseOptions } from './response-options.ts';
@@ -102,7 +103,7 @@ export function responseRequest(body: Fields): ResponseRequest {
   }
   const instructions = fields.text('instructions', 1_000_000);
   const truncation = fields.oneOf('truncation', ['auto', 'disabled']);
-  const metadata = metadataOf(fields.object('metadata'));
+  const metadata = metadataOf(body);
   return {
     ...place,
     input,
@@ -157,27 +158,4 @@ function conversationOf(body: Fields): string | undefined {
   const id = isObject(given) ? given['id'] : undefined;
   if (typeof id !== 'string') throw wrong('conversation', 'must be an id, or an object with one');
   return id;
-}
-
-/** The model that the body names; null where it names none. */
-export function modelOf(body: Fields): string | null {
-  const model = bodyFields(body).text('model', 256);
-  if (model === '' || model?.isWellFormed() === false) throw wrong('model', 'must be the name of a model');
-  return model ?? null;
-}
-
-const METADATA = { pairs: 16, key: 64, value: 512 };
-
-export function metadataOf(given: Fields | undefined): Fields | undefined {
-  if (given === undefined) return undefined;
-  const entries = Object.entries(given);
-  if (entries.length > METADATA.pairs)
-    throw wrong('metadata', `must not have more than ${METADATA.pairs} pairs`);
-  for (const [key, value] of entries) {
-    if (key.length > METADATA.key) throw wrong('metadata', `keys must not be longer than ${METADATA.key}`);
-    if (typeof value !== 'string' || value.length > METADATA.value) {
-      throw wrong(`metadata.${key}`, `must be a text of at most ${METADATA.value} characters`);
-    }
-  }
-  return given;
 }

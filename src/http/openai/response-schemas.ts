@@ -1,20 +1,8 @@
 /** The shapes of responses for the OpenAPI document: what is read of a request is checked where it is read. */
 
 import { Type } from 'typebox';
+import { OPEN, orderQuery, pageQuery } from './openai-schemas.ts';
 import { COMPACT_FIELDS, INPUT_TOKENS_FIELDS, RESPONSE_FIELDS } from './response-request.ts';
-
-const OPEN = { additionalProperties: true };
-const nullableText = Type.Union([Type.String(), Type.Null()]);
-
-/** Errors of this door. */
-const OpenAIErrorAnswer = Type.Object({
-  error: Type.Object({
-    message: Type.String(),
-    type: Type.String(),
-    param: nullableText,
-    code: Type.String(),
-  }),
-});
 
 /** What is said of the fields that the document has to explain; the others are OpenAI's. */
 const DESCRIBED: Partial<Record<(typeof RESPONSE_FIELDS)[number], string>> = {
@@ -62,15 +50,6 @@ export const ResponseObject = Type.Object(
   OPEN,
 );
 
-/** A page of items or of responses. */
-export const OpenAIList = Type.Object({
-  object: Type.Literal('list'),
-  data: Type.Array(Type.Object({ id: Type.String() }, OPEN)),
-  first_id: nullableText,
-  last_id: nullableText,
-  has_more: Type.Boolean(),
-});
-
 export const ResponseParams = Type.Object({ response_id: Type.String() });
 
 const Included = Type.Optional(Type.Union([Type.String(), Type.Array(Type.String())]));
@@ -87,17 +66,9 @@ export const ResponseQuery = Type.Object(
   { additionalProperties: false },
 );
 
-const page = {
-  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 100, default: 20 })),
-  after: Type.Optional(Type.String({ maxLength: 200, description: 'The last id of the page before' })),
-};
-
 export const InputItemsQuery = Type.Object(
-  { ...page, order: Type.Optional(Type.Union([Type.Literal('asc'), Type.Literal('desc')])), ...included },
+  { ...pageQuery, ...orderQuery('desc'), ...included },
   { additionalProperties: false },
 );
 
-export const ResponsesQuery = Type.Object(page, { additionalProperties: false });
-
-/** What is answered where something goes wrong. */
-export const openAIErrors = { '4xx': OpenAIErrorAnswer, '5xx': OpenAIErrorAnswer };
+export const ResponsesQuery = Type.Object(pageQuery, { additionalProperties: false });

@@ -2,18 +2,18 @@
 
 import type { FastifyReply } from 'fastify';
 import { Type } from 'typebox';
-import { NO_SESSION } from '../../conversation/session.ts';
 import { AppError } from '../../errors.ts';
 import type { LiveTurn } from '../../turns/live-turn.ts';
-import { leaving, onAbort } from '../disconnect.ts';
 import { markReplayed } from '../request-key.ts';
 import type { App, Rooms } from '../rooms.ts';
 import { waitsFor } from '../server-timing.ts';
 import { streamAnswer, streamEvents } from '../sse.ts';
 import { turnFailure } from '../views.ts';
+import { cancelWithClient } from './bound-turn.ts';
 import { begunTurn } from './live-response.ts';
+import { openAIErrors } from './openai-schemas.ts';
 import { type ResponseRequest, responseRequest } from './response-request.ts';
-import { openAIErrors, ResponseBody, ResponseObject } from './response-schemas.ts';
+import { ResponseBody, ResponseObject } from './response-schemas.ts';
 import { responseView } from './response-view.ts';
 import { responseWire } from './response-wire.ts';
 import { noCall, startResponse } from './start-response.ts';
@@ -75,17 +75,6 @@ async function answer(
   const ended = await live.ended;
   if (ended.turn.error !== null) throw turnFailure(ended);
   return responseView(ended.turn);
-}
-
-/** Ends a turn whose client leaves, where nobody could find what comes of it. */
-export function cancelWithClient(live: LiveTurn, owner: string, { turns }: Rooms, reply: FastifyReply): void {
-  onAbort(leaving(reply), () => {
-    turns.cancel(owner, NO_SESSION, live.id).catch((error: unknown) => {
-      // Where it was over already there is nothing left to end.
-      const isOver = error instanceof AppError && error.code === 'session_not_found';
-      if (!isOver) reply.log.warn({ err: error }, 'a response without a client could not be cancelled');
-    });
-  });
 }
 
 /** What only a turn that runs finds out about its request, in OpenAI's words. */

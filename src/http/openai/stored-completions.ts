@@ -16,26 +16,26 @@ import {
   isCompletion,
   withMetadata,
 } from './completion-session.ts';
-import { deleteTurn } from './deleted-turn.ts';
+import { deleteTurn, isDeleted } from './deleted-turn.ts';
 import { turnOfId } from './ids.ts';
 import { unsupported } from './input-items.ts';
 import { listView, pageOf, unlessGone } from './openai-list.ts';
-import { isDeleted } from './response-place.ts';
-import { openAIErrors as errors, OpenAIList } from './response-schemas.ts';
+import {
+  Completion,
+  openAIErrors as errors,
+  OPEN,
+  OpenAIList,
+  orderQuery,
+  pageQuery,
+} from './openai-schemas.ts';
 
-const OPEN = { additionalProperties: true };
 const Params = Type.Object({ completion_id: Type.String() });
-const Completion = Type.Object({ id: Type.String(), object: Type.Literal('chat.completion') }, OPEN);
 const Deleted = Type.Object({
   id: Type.String(),
   object: Type.Literal('chat.completion.deleted'),
   deleted: Type.Literal(true),
 });
-const page = {
-  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 100, default: 20 })),
-  after: Type.Optional(Type.String({ maxLength: 200, description: 'The last id of the page before' })),
-  order: Type.Optional(Type.Enum(['asc', 'desc'], { default: 'asc' })),
-};
+const page = { ...pageQuery, ...orderQuery('asc') };
 const MessagesQuery = Type.Object(page, { additionalProperties: false });
 const Metadata = Type.Record(Type.String(), Type.String());
 const CompletionsQuery = Type.Object(
@@ -98,7 +98,7 @@ export function addStoredCompletionRoutes(app: App, rooms: Rooms): void {
     async ({ owner, params, body }) => {
       const fields = bodyFields(body);
       fields.only(['metadata']);
-      const metadata = givenMetadata(fields.object('metadata'));
+      const metadata = givenMetadata(body);
       const { turn, session } = await stored(rooms, owner, params.completion_id);
       if (!isCompletion(turn)) {
         throw unsupported('metadata', 'a completion in a session has no metadata but those of the session');

@@ -6,19 +6,17 @@ import type { TurnSummary } from '../../conversation/turn-summary.ts';
 import { AppError } from '../../errors.ts';
 import type { App, Rooms } from '../rooms.ts';
 import { streamEvents } from '../sse.ts';
-import { deleteTurn } from './deleted-turn.ts';
+import { deleteTurn, isDeleted } from './deleted-turn.ts';
 import { turnOfId } from './ids.ts';
 import type { Fields } from './input-items.ts';
 import { itemView } from './item-view.ts';
 import { begunTurn } from './live-response.ts';
 import { listView, pageOf, unlessGone } from './openai-list.ts';
+import { openAIErrors as errors, OPEN, OpenAIList } from './openai-schemas.ts';
 import { checkIncluded } from './response-options.ts';
-import { isDeleted } from './response-place.ts';
 import * as schemas from './response-schemas.ts';
 import { type ResponseView, responseView } from './response-view.ts';
 import { responseWire } from './response-wire.ts';
-
-const { openAIErrors: errors } = schemas;
 
 export function addStoredResponseRoutes(app: App, rooms: Rooms): void {
   const { turns, streamTimes } = rooms;
@@ -69,7 +67,7 @@ export function addStoredResponseRoutes(app: App, rooms: Rooms): void {
         description:
           'Answers with the response when it is over; one that is over already is answered as it is.',
         params: schemas.ResponseParams,
-        body: Type.Object({}, { additionalProperties: true }),
+        body: Type.Object({}, OPEN),
         response: { 200: schemas.ResponseObject, ...errors },
       },
     },
@@ -115,7 +113,7 @@ export function addStoredResponseRoutes(app: App, rooms: Rooms): void {
         summary: 'What a response was told',
         params: schemas.ResponseParams,
         querystring: schemas.InputItemsQuery,
-        response: { 200: schemas.OpenAIList, ...errors },
+        response: { 200: OpenAIList, ...errors },
       },
     },
     async ({ owner, params, query }) => {
@@ -135,7 +133,7 @@ export function addStoredResponseRoutes(app: App, rooms: Rooms): void {
         operationId: 'listResponses',
         summary: "The caller's responses, newest first",
         querystring: schemas.ResponsesQuery,
-        response: { 200: schemas.OpenAIList, ...errors },
+        response: { 200: OpenAIList, ...errors },
       },
     },
     async ({ owner, query }) => listOf(rooms, owner, query.limit ?? DEFAULT_LIMIT, query.after),
