@@ -94,3 +94,14 @@ test('frames that lead to nothing are not held for ever', () => {
     false,
   );
 });
+
+test('a frame that shows something else than text is told at once', () => {
+  const frames = ['{"id":"a1","transcript":"Hel"}', '{"data":"AAAA"}'].map((audio) =>
+    JSON.stringify(choice({ role: 'assistant', content: null, audio: JSON.parse(audio) })),
+  );
+  const reader = createChatStream({ ...context, tellsFrames: true });
+  for (const frame of frames) {
+    reader.push(Buffer.from(`data: ${frame}\n\n`));
+    assert.deepEqual(reader.take(), [{ type: 'frame', frame: { data: frame, ends: false, isUsage: false } }]);
+  }
+});

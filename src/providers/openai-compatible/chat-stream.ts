@@ -99,7 +99,7 @@ export function createChatStream(context: AnswerContext): AnswerReader {
     held.push(frameOf(data, answer), ...made);
     heldCharacters += data.length;
     // The frames of a call are told with the call: one that was begun for the caller could not be made anew.
-    if (made.length > 0 && pieces.size === 0) release();
+    if (pieces.size === 0 && (made.length > 0 || saysMore(answer))) release();
     else if (heldCharacters > MAX_HELD_CHARACTERS) tooLarge();
   }
 
@@ -186,6 +186,27 @@ export function createChatStream(context: AnswerContext): AnswerReader {
   function fail(error: ProviderError): void {
     if (state === 'open') state = error;
   }
+}
+
+/** What of a delta becomes events, or shows nothing by itself. */
+const READ = new Set([
+  'role',
+  'content',
+  'refusal',
+  'reasoning',
+  'reasoning_content',
+  'tool_calls',
+  'function_call',
+]);
+
+/** Whether the frame shows something that is not read here, such as sound. */
+function saysMore(answer: WireAnswer): boolean {
+  const delta = Object.entries(firstChoice(answer)?.delta ?? {});
+  return delta.some(([name, value]) => !READ.has(name) && isFilled(value));
+}
+
+function isFilled(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && Object.keys(value).length > 0;
 }
 
 function frameOf(data: string, answer: WireAnswer): ProviderEvent {
