@@ -97,6 +97,15 @@ test('a whole body is that of the provider', async () => {
   assert.match(response.headers.get('content-type') ?? '', /^application\/json/);
 });
 
+test('a body that is larger than what is kept of a turn is whole as well', async () => {
+  const audio = { data: 'A'.repeat(9 * 1024 * 1024) };
+  const message = { role: 'assistant', content: null, audio };
+  const body = JSON.stringify({ choices: [{ index: 0, message, finish_reason: 'stop' }] });
+  double.respond({ raw: [body], contentType: 'application/json' });
+  const answer = await (await complete({ modalities: ['audio'] })).text();
+  assert.ok(answer === body, `${answer.length} characters`);
+});
+
 test('a frame of several lines stays one', async () => {
   const [before, behind] = ROLE.split(', ', 2);
   const broken = ROLE.replace(', ', ',\n');

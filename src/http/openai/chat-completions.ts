@@ -3,7 +3,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { AppError } from '../../errors.ts';
-import type { LiveTurn } from '../../turns/live-turn.ts';
+import type { Follower, LiveTurn } from '../../turns/live-turn.ts';
 import type { StartedTurn } from '../../turns/turns.ts';
 import { libraryKey, markReplayed } from '../request-key.ts';
 import type { App, Rooms } from '../rooms.ts';
@@ -66,9 +66,10 @@ export function addChatRoutes(app: App, rooms: Rooms): void {
       if (asked.stream) {
         return streamAnswer(live, reply, rooms.streamTimes, chatWire(asked.model ?? '', asked.includesUsage));
       }
-      const ended = await live.ended;
+      const relayed = followBody(live);
+      const ended = await live.ended.finally(relayed.close);
       if (ended.turn.error !== null) throw turnFailure(ended);
-      const body = bodyOf(live);
+      const body = relayed.body();
       if (body === null) return completionView(ended.turn);
       return reply.type('application/json; charset=utf-8').send(body);
     },
@@ -120,17 +121,22 @@ async function start(
   }
 }
 
-/** The answer as the provider wrote it; null where it has written none, or it has to be another for this caller. */
-function bodyOf(live: LiveTurn): string | null {
+/** The answer as the provider wrote it, taken from the turn as it comes: its log does not keep what is very large. */
+function followBody(live: LiveTurn): { body(): string | null; close(): void } {
   let body: string | null = null;
-  const follower = live.follow(-1, () => undefined);
-  for (let next = follower.next(); next !== null; next = follower.next()) {
-    if (next === 'expired') continue;
-    if (next.event.type === 'frame') body = next.event.frame.data;
-    else if (next.event.type === 'message.restart') body = null;
+  let follower: Follower | null = null;
+  follower = live.follow(-1, () => follower !== null && read(follower));
+  read(follower);
+  return { body: () => body, close: follower.close };
+
+  function read(follower: Follower): void {
+    for (let next = follower.next(); next !== null; next = follower.next()) {
+      if (next === 'expired') continue;
+      if (next.event.type === 'frame') body = next.event.frame.data;
+      // What follows is made of another's events.
+      else if (next.event.type === 'message.restart') body = null;
+    }
   }
-  follower.close();
-  return body;
 }
 
 function nameTurn(sessionId: string, turnId: string, reply: FastifyReply): void {
