@@ -10,6 +10,7 @@ import { createLog } from '../telemetry/log.ts';
 import { EXIT_FAILURE, EXIT_SIGNAL } from './exit-codes.ts';
 import { greeting, sayAtStart } from './greeting.ts';
 import { readConfig, refuseConfig } from './read-config.ts';
+import { releaseStartMemory } from './release-start-memory.ts';
 import { supervise } from './supervise.ts';
 import { work } from './worker.ts';
 
@@ -20,7 +21,10 @@ export async function serve(): Promise<void> {
   if (cluster.worker !== undefined)
     return work(cluster.worker, config, log.child({ worker: cluster.worker.id }));
   const count = workerCount(config);
-  if (count > 1) return supervise(count, log);
+  if (count > 1) {
+    releaseStartMemory();
+    return supervise(count, log);
+  }
   let parley: Parley;
   try {
     parley = await startParley(config, log);
@@ -32,6 +36,7 @@ export async function serve(): Promise<void> {
     process.exitCode = EXIT_FAILURE;
     return;
   }
+  releaseStartMemory();
   sayAtStart(parley, config, log);
   // Whoever reads the output may leave; the server stays.
   process.stdout.on('error', (error) => log.debug({ err: error }, 'standard output is closed'));

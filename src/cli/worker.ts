@@ -9,6 +9,7 @@ import type { MetricsDump } from '../telemetry/metrics.ts';
 import { EXIT_CONFIG, EXIT_FAILURE } from './exit-codes.ts';
 import { greeting, sayAtStart } from './greeting.ts';
 import { refuseConfig } from './read-config.ts';
+import { releaseStartMemory } from './release-start-memory.ts';
 import type { FromWorker, ToWorker } from './worker-messages.ts';
 
 /** What a worker that does not answer is waited for, when metrics are put together. */
@@ -31,6 +32,7 @@ export async function work(worker: Worker, config: Config, log: Logger): Promise
   process.on('SIGINT', () => undefined);
   try {
     const parley = await startParley(config, log, { metricsOfAll });
+    releaseStartMemory();
     // What concerns all of them is said by one.
     if (worker.id === 1) sayAtStart(parley, config, log);
     say({ kind: 'listening', greeting: greeting(parley, config) });

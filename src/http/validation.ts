@@ -2,7 +2,7 @@
 
 import type { FastifySchemaCompiler } from 'fastify';
 import type { TSchema } from 'typebox';
-import { Compile } from 'typebox/compile';
+import { Compile, type Validator } from 'typebox/compile';
 import { Settings } from 'typebox/system';
 import { AppError } from '../errors.ts';
 
@@ -28,9 +28,11 @@ interface Problem {
 
 /** Bodies are taken as they are; the rest of a request is text, in which integers are read. */
 export const compileValidator: FastifySchemaCompiler<TSchema> = ({ schema, httpPart = 'body' }) => {
-  const validator = Compile(schema);
   Settings.Set({ maxErrors: MAX_ERRORS });
+  // Compiled when it is first needed: most servers are never asked most of what can be asked.
+  let compiled: Validator | null = null;
   return (given) => {
+    const validator = (compiled ??= Compile(schema));
     const value = httpPart === 'body' ? given : readIntegers(schema, given);
     if (validator.Check(value)) return { value };
     const problems = problemsOf(validator.Errors(beginningOf(value)), httpPart);

@@ -29,6 +29,7 @@ const Body = Type.Object(
   { ...OPEN, description: 'Other fields are passed on to the provider as they are' },
 );
 const Headers = Type.Object({ 'x-session-id': Type.Optional(Type.String({ minLength: 1, maxLength: 100 })) });
+
 export function addChatRoutes(app: App, rooms: Rooms): void {
   app.post(
     '/v1/chat/completions',
@@ -124,6 +125,7 @@ async function start(
 /** The answer as the provider wrote it, taken from the turn as it comes: its log does not keep what is very large. */
 function followBody(live: LiveTurn): { body(): string | null; close(): void } {
   let body: string | null = null;
+  // It may call back before it is given.
   let follower: Follower | null = null;
   follower = live.follow(-1, () => follower !== null && read(follower));
   read(follower);
