@@ -30,6 +30,7 @@ import {
 import { openLimits } from './composition/opened-limits.ts';
 import { openRedis } from './composition/opened-redis.ts';
 import { openTools } from './composition/opened-tools.ts';
+import { sharedParts } from './composition/shared-parts.ts';
 import { describeConfig } from './config/describe-config.ts';
 import { checkOpenHost } from './config/open-host.ts';
 import type { Config } from './config/schema.ts';
@@ -90,8 +91,10 @@ export async function startParley(config: Config, log: Logger, peers: Peers | nu
 
     const redis = await openRedis(config, log);
     if (redis !== null) phases.unshift({ name: 'redis', close: async () => redis.connection.close() });
-    const exchange = redis !== null && opened.isShared ? await redis.openExchange() : NO_EXCHANGE;
-    if (exchange !== NO_EXCHANGE) phases.unshift({ name: 'exchange', close: () => exchange.close() });
+    const shared = redis !== null && opened.isShared ? await redis.openExchange() : null;
+    const exchange = shared ?? NO_EXCHANGE;
+    if (shared !== null) phases.unshift({ name: 'exchange', close: () => shared.close() });
+    const howItStands = () => sharedParts({ limits: limits.isReached, exchange: shared?.isHeard ?? null });
 
     const tools = await openTools(config, version, log);
     if (tools.close !== null) phases.unshift({ name: 'tools', close: tools.close });
@@ -108,6 +111,7 @@ export async function startParley(config: Config, log: Logger, peers: Peers | nu
           targets: () => knownTargets(breakers, providers),
           providers: () =>
             providers.all.map(({ name }) => ({ name, inService: operations.isInService(name) })),
+          shared: howItStands,
         })
       : null;
     phases.unshift({ name: 'metrics', close: async () => metrics?.close() });
@@ -282,6 +286,7 @@ export async function startParley(config: Config, log: Logger, peers: Peers | nu
         store: () => store.ping(),
         targets: () => knownTargets(breakers, providers),
         isInService: operations.isInService,
+        shared: howItStands,
       },
       routes: config.routes.map(routeView(providers)),
       idempotencySeconds: config.idempotencyTtlSeconds,

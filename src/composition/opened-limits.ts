@@ -10,6 +10,8 @@ import { type Limits, withOutage } from '../limits/with-outage.ts';
 import type { OpenedRedis } from './opened-redis.ts';
 
 export interface OpenedLimits extends Limits {
+  /** Whether the limits that servers share can be reached; null where they share none. */
+  isReached: (() => boolean) | null;
   /** Null where there is nothing to close. */
   close: (() => Promise<void>) | null;
 }
@@ -29,7 +31,7 @@ export function openLimits(
 ): OpenedLimits {
   const limiter = () => createInProcessLimiter({ usedToday });
   const own = { limiter, slots: createInProcessSlots() };
-  if (redis === null) return { limiter: limiter(), slots: own.slots, close: null };
+  if (redis === null) return { limiter: limiter(), slots: own.slots, isReached: null, close: null };
 
   const { connection, location } = redis;
   const slots = createRedisSlots(connection, location.prefix, {
@@ -46,6 +48,7 @@ export function openLimits(
   return {
     limiter: limits.limiter,
     slots: limits.slots,
+    isReached: () => !limits.isOut(),
     async close() {
       limits.close();
       await slots.close();

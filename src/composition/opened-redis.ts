@@ -10,7 +10,12 @@ export interface OpenedRedis {
   connection: RedisConnection;
   location: RedisLocation;
   /** With the servers that use the same Redis and share the store. */
-  openExchange(): Promise<Exchange>;
+  openExchange(): Promise<OpenedExchange>;
+}
+
+export interface OpenedExchange extends Exchange {
+  /** Whether what other servers tell is heard. */
+  isHeard(): boolean;
 }
 
 /** Less than a store has: requests wait for it, and there is something in its place. */
@@ -29,17 +34,20 @@ export async function openRedis(
   const connection = await openConnection(location, TIMEOUT_MILLISECONDS);
   return { connection, location, openExchange };
 
-  async function openExchange(): Promise<Exchange> {
+  async function openExchange(): Promise<OpenedExchange> {
     const { openSubscription } = await import('../redis/subscription.ts');
     const { createRedisExchange } = await import('../replicas/redis.ts');
-    return createRedisExchange({
+    let isHeard = false;
+    const exchange = createRedisExchange({
       connection,
       location,
       subscribe: (...wanted) => openSubscription(location, TIMEOUT_MILLISECONDS, ...wanted),
       onChange(isConnected) {
+        isHeard = isConnected;
         if (isConnected) log.info('what other servers tell is heard');
         else log.warn('what other servers tell is not heard: their turns are looked for in the store');
       },
     });
+    return { ...exchange, isHeard: () => isHeard };
   }
 }

@@ -16,7 +16,7 @@ const works = async () => undefined;
 
 /** Of a server whose providers are `p` and `q`, all in service unless it is said. */
 function check(some: Partial<Readiness>) {
-  const usual: Readiness = { store: works, targets: () => [], isInService: () => true };
+  const usual: Readiness = { store: works, targets: () => [], isInService: () => true, shared: () => [] };
   return checkReadiness({ ...usual, ...some }, [{ name: 'p' }, { name: 'q' }]);
 }
 
@@ -27,8 +27,22 @@ describe('readiness', () => {
   it('is there when the store answers and nothing was asked yet', async () => {
     assert.deepEqual(await check({}), {
       status: 'ready',
-      checks: { store: { status: 'ok' }, providers: { status: 'ok', targets: [] } },
+      checks: { store: { status: 'ok' }, providers: { status: 'ok', targets: [] }, shared: [] },
     });
+  });
+
+  it('tells of what servers share, and is there without it', async () => {
+    const shared = () =>
+      [
+        { part: 'limits', isReached: false },
+        { part: 'exchange', isReached: true },
+      ] as const;
+    const { status, checks } = await check({ shared });
+    assert.equal(status, 'ready');
+    assert.deepEqual(checks.shared, [
+      { part: 'limits', status: 'unavailable' },
+      { part: 'exchange', status: 'ok' },
+    ]);
   });
 
   it('is not there when the store fails', async () => {

@@ -14,7 +14,7 @@ const STORE_MILLISECONDS = 100;
  * @param providers all that are configured
  */
 export async function checkReadiness(
-  { store, targets, isInService }: Readiness,
+  { store, targets, isInService, shared }: Readiness,
   providers: readonly { name: string }[],
 ): Promise<Static<typeof schemas.Ready>> {
   const known = targets();
@@ -37,6 +37,8 @@ export async function checkReadiness(
           ...targetView(target),
         })),
       },
+      // The server does its work without them, though not as well.
+      shared: shared().map(({ part, isReached }) => ({ part, status: statusOf(isReached) })),
     },
   };
 }

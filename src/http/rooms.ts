@@ -114,6 +114,14 @@ export interface Readiness {
   targets(): readonly TargetState[];
   /** Whether no operator has taken the provider of that name out of service. */
   isInService(provider: string): boolean;
+  /** What the server shares with others beside the store; empty if nothing. */
+  shared(): readonly SharedPart[];
+}
+
+/** Something that servers share, in whose place there is something else while it cannot be reached. */
+export interface SharedPart {
+  part: 'limits' | 'exchange';
+  isReached: boolean;
 }
 
 export interface NamedRoute {

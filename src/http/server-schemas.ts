@@ -133,5 +133,8 @@ export const Ready = Type.Object({
         Type.Object({ provider: Type.String(), in_service: InService, ...Target.properties }),
       ),
     }),
+    shared: Type.Array(Type.Object({ part: Type.Enum(['limits', 'exchange']), status: CheckStatus }), {
+      description: 'What servers share beside the store; a server is ready without it',
+    }),
   }),
 });

@@ -31,6 +31,8 @@ export interface OutageOptions {
 }
 
 export interface OutageLimits extends Limits {
+  /** Whether an outage is known of. */
+  isOut(): boolean;
   /** Tries no more. */
   close(): void;
 }
@@ -64,6 +66,7 @@ export function withOutage(options: OutageOptions): OutageLimits {
   return {
     limiter: { take, settle },
     slots: { take: takeSlot },
+    isOut: () => outage !== null,
     close() {
       isClosed = true;
       clearTimeout(outage?.timer);

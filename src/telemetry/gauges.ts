@@ -14,6 +14,8 @@ export interface Readings {
   targets(): readonly TargetState[];
   /** The configured providers, and whether each is in service. */
   providers(): readonly { name: string; inService: boolean }[];
+  /** What servers share beside the store, and whether it can be reached. */
+  shared(): readonly { part: string; isReached: boolean }[];
 }
 
 export interface Gauges {
@@ -30,6 +32,7 @@ const SAMPLE_MILLISECONDS = 20;
 export function createGauges(registry: Registry, readings: Readings, models: ModelLabels): Gauges {
   addServerGauges(registry, readings, models);
   addProviderGauge(registry, readings.providers);
+  addSharedGauge(registry, readings.shared);
   addProcessGauges(registry, readings.version);
   return addEventLoopGauges(registry);
 }
@@ -74,6 +77,21 @@ function addProviderGauge(registry: Registry, providers: Readings['providers']):
       collect() {
         for (const { name, inService } of providers())
           this.set({ gen_ai_provider_name: name }, inService ? 1 : 0);
+      },
+    }),
+  );
+}
+
+function addSharedGauge(registry: Registry, shared: Readings['shared']): void {
+  registry.registerMetric(
+    new Gauge({
+      name: 'parley_shared_reached',
+      aggregator: 'min',
+      help: 'Whether what servers share beside the store can be reached: limits, and the exchange of notices.',
+      labelNames: ['part'] as const,
+      registers: [],
+      collect() {
+        for (const { part, isReached } of shared()) this.set({ part }, isReached ? 1 : 0);
       },
     }),
   );

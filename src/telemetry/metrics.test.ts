@@ -18,7 +18,8 @@ const rows = [...page.matchAll(/^\| `(\w+)` \| (counter|gauge|histogram) \| (.*?
   }),
 );
 
-const idle = { version: '1.2.3', runningTurns: () => 0, targets: () => [], providers: () => [] };
+const none = () => [];
+const idle = { version: '1.2.3', runningTurns: () => 0, targets: none, providers: none, shared: none };
 
 function start(context: TestContext, options: Partial<MetricsOptions> = {}): Metrics {
   const metrics = createMetrics({ ...idle, models: [], ...options });
@@ -77,6 +78,18 @@ describe('the metrics', () => {
     assert.deepEqual(await lines(metrics, 'parley_provider_in_service'), [`${openai} 1`, `${local} 1`]);
     providers[1]!.inService = false;
     assert.deepEqual(await lines(metrics, 'parley_provider_in_service'), [`${openai} 1`, `${local} 0`]);
+  });
+
+  it('show what servers share, and whether it can be reached', async (context) => {
+    const shared = [{ part: 'limits', isReached: true }];
+    const metrics = start(context, { shared: () => shared });
+    assert.deepEqual(await lines(metrics, 'parley_shared_reached'), [
+      'parley_shared_reached{part="limits"} 1',
+    ]);
+    shared[0]!.isReached = false;
+    assert.deepEqual(await lines(metrics, 'parley_shared_reached'), [
+      'parley_shared_reached{part="limits"} 0',
+    ]);
   });
 
   it('count requests by route, status and code', async (context) => {

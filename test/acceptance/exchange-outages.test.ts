@@ -7,6 +7,7 @@ import { type ProviderDouble, startProviderDouble } from '../provider-double.ts'
 import { type RedisServer, skipWithoutRedis, startRedis } from '../redis-server.ts';
 import { call, newSession, readEvents, send } from './client.ts';
 import { outputWith, type ParleyProcess, removeParley, startParley } from './parley-process.ts';
+import { shownOf } from './shared-parts.ts';
 
 const skip =
   skipWithoutRedis ||
@@ -51,6 +52,7 @@ describe('the Redis by which servers tell each other out of service', { skip }, 
     const session = await newSession(one.url);
     await redis.kill();
     await Promise.all(servers.map((server) => outputWith(server, (text) => / is not heard/.test(text))));
+    for (const server of servers) assert.deepEqual(await shownOf(server, 'exchange'), ['unavailable', '0']);
 
     const followed = await held(session);
     const events = fetch(`${other.url}${followed.path}/events`);
@@ -67,6 +69,7 @@ describe('the Redis by which servers tell each other out of service', { skip }, 
     await redis.start();
     await Promise.all(servers.map((server) => outputWith(server, (text) => count(text, / is heard/g) === 2)));
     for (const server of servers) assert.equal(count(server.output(), / is not heard/g), 1);
+    for (const server of servers) assert.deepEqual(await shownOf(server, 'exchange'), ['ok', '1']);
     assert.equal((await send(other.url, session, 'And on')).status, 200);
   });
 });

@@ -6,6 +6,7 @@ import { type RedisServer, skipWithoutRedis, startRedis } from '../redis-server.
 import { call } from './client.ts';
 import { askAtOnce, startLimited } from './limited-servers.ts';
 import { outputWith, type ParleyProcess } from './parley-process.ts';
+import { shownOf } from './shared-parts.ts';
 
 describe('the Redis of the limits out of service', { skip: skipWithoutRedis }, () => {
   let redis: RedisServer;
@@ -33,8 +34,10 @@ describe('the Redis of the limits out of service', { skip: skipWithoutRedis }, (
     assert.equal(statuses.filter((status) => status === 200).length, 10, 'five of each');
     assert.equal(statuses.filter((status) => status === 429).length, 10);
     for (const server of servers) assert.equal(linesOf(server, /limits for itself/).length, 1);
+    for (const server of servers) assert.deepEqual(await shownOf(server, 'limits'), ['unavailable', '0']);
     await back();
     await Promise.all(servers.map(untilBack));
+    for (const server of servers) assert.deepEqual(await shownOf(server, 'limits'), ['ok', '1']);
     const again = await askAtOnce(servers, 10);
     assert.equal(again.filter((status) => status === 200).length, 5, 'of what Redis has');
     for (const server of servers) assert.equal(linesOf(server, /are back/).length, 1);
