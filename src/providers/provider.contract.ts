@@ -100,6 +100,23 @@ export function providerContract(name: string, open: () => Promise<ContractSubje
       else assert.match(textOf(long), /Be brief.*Earlier words.*Hello/);
     });
 
+    test('frames are told only where they are taken, and with them what is told without', async () => {
+      for (const stream of [true, false]) {
+        const prompt = { ...promptOf('one two three'), stream };
+        const events = await collect(provider, prompt);
+        assert.ok(events.every(({ type }) => type !== 'frame'));
+        const framed = await collect(provider, { ...prompt, takesFrames: true });
+        assert.deepEqual(
+          framed.filter(({ type }) => type !== 'frame'),
+          events,
+        );
+        const frames = framed.flatMap((event) => (event.type === 'frame' ? [event.frame] : []));
+        for (const { data } of frames) assert.equal(typeof JSON.parse(data), 'object');
+        // Who tells of frames tells of all, and of each before what was read from it.
+        if (frames.length > 0) assert.equal(framed[0]?.type, 'frame');
+      }
+    });
+
     test('it keeps no state: the same prompt again, and at once, gives the same', async () => {
       const [first, second, other] = await Promise.all([
         texts(provider, promptOf('same words')),
