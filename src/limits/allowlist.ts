@@ -41,6 +41,7 @@ export function createAllowlist(entries: readonly AllowlistEntry[], now: () => n
   return { has, replace };
 
   function has(ip: string): boolean {
+    if (current.length === 0) return false;
     const address = parseAddress(ip);
     if (address === null) return false;
     const time = now();

@@ -27,19 +27,18 @@ export function rateLimitHeaders(decision: Decision): Record<string, string> {
  * Source: developers.openai.com/api/docs/guides/rate-limits, "Rate limits in headers".
  */
 export function openAIRateLimitHeaders(decision: Decision): Record<string, string> {
+  const tightest = new Map<string, BucketState>();
+  for (const bucket of decision.buckets) {
+    const { unit = 'requests', remaining } = bucket;
+    if (remaining < (tightest.get(unit)?.remaining ?? Infinity)) tightest.set(unit, bucket);
+  }
   const headers: Record<string, string> = {};
-  for (const [unit, buckets] of Object.entries(Object.groupBy(decision.buckets, unitOf))) {
-    const [tightest] = (buckets ?? []).toSorted((one, other) => one.remaining - other.remaining);
-    if (tightest === undefined) continue;
-    headers[`x-ratelimit-limit-${unit}`] = String(integer(tightest.burst));
-    headers[`x-ratelimit-remaining-${unit}`] = String(integer(tightest.remaining));
-    headers[`x-ratelimit-reset-${unit}`] = `${integer(secondsLeft(tightest, decision))}s`;
+  for (const [unit, bucket] of tightest) {
+    headers[`x-ratelimit-limit-${unit}`] = String(integer(bucket.burst));
+    headers[`x-ratelimit-remaining-${unit}`] = String(integer(bucket.remaining));
+    headers[`x-ratelimit-reset-${unit}`] = `${integer(secondsLeft(bucket, decision))}s`;
   }
   return headers;
-}
-
-function unitOf({ unit = 'requests' }: BucketState): string {
-  return unit;
 }
 
 /** `r` requests are left for the next `t` seconds: of a bucket that denied, none until a retry makes sense. */
