@@ -175,7 +175,7 @@ function storedView(turn: Turn, session: Session) {
   };
 }
 
-/** As many as are looked at for one page, where most of what there is is of other models. */
+/** How many are looked at for one page that has something in it, where most of what there is is of other models. */
 const LOOKS = 10;
 const LOOKED_AT = 100;
 
@@ -195,7 +195,9 @@ async function listOf({ sessions }: Rooms, owner: string, query: Static<typeof C
         found.push(storedView(turn, session));
       after = session.id;
     }
-    if (found.length === limit || !hasMore || looks === LOOKS) return listView(found, hasMore);
+    // From a page without anything nobody could go on.
+    const isEnough = found.length === limit || (looks >= LOOKS && found.length > 0);
+    if (isEnough || !hasMore) return listView(found, hasMore);
   }
 
   /** The turn that the session was made for; a library may have sent it again after it had failed. */
