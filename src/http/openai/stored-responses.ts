@@ -170,7 +170,7 @@ async function viewOf({ turns }: Rooms, owner: string, turn: Turn): Promise<Resp
   return responseView((await begunTurn(live)) ?? turn);
 }
 
-/** How often turns are looked for that nobody has deleted, before a page is given as it is. */
+/** How often turns are looked for that nobody has deleted, before a page is given that has one. */
 const LOOKS = 10;
 
 async function listOf(rooms: Rooms, owner: string, limit: number, cursor: string | undefined) {
@@ -191,8 +191,9 @@ async function listOf(rooms: Rooms, owner: string, limit: number, cursor: string
       if (turn !== null && !isDeleted(turn)) found.push(await viewOf(rooms, owner, turn));
     }
     after = page.lastId;
-    const isDone = found.length === limit || !page.hasMore || looks === LOOKS;
-    if (isDone) return listView(found, page.hasMore);
+    // From a page without anything nobody could go on.
+    const isEnough = found.length === limit || (looks >= LOOKS && found.length > 0);
+    if (isEnough || !page.hasMore) return listView(found, page.hasMore);
   }
 }
 
