@@ -216,8 +216,12 @@ export function describeItems(open: OpenStore): void {
   test('a cancelled turn without its message stays where it was, and counts as incomplete', async (context) => {
     await using store = await opened(open, context);
     const session = await createdSession(store);
-    const answer = answerMessage();
-    const turnId = await runTurn(store, session, { outcome: { status: 'cancelled', output: [answer] } });
+    const [answer, thought] = [answerMessage(), reasoning()];
+    const output = [thought, answer];
+    const turnId = await runTurn(store, session, { outcome: { status: 'cancelled', output } });
+    // Its trace goes with the first item of the output, whichever that is, and its state with the message.
+    await store.deleteItem(OWNER, session.id, thought.id);
+    assert.equal((await turnOf(store, session, turnId)).status, 'cancelled');
     await store.deleteItem(OWNER, session.id, answer.id);
     assert.equal((await turnOf(store, session, turnId)).status, 'incomplete');
     assert.equal((await sessionOf(store, session)).headTurnId, turnId);

@@ -34,7 +34,8 @@ export function createSqliteItems(database: Database) {
     // A text that is no Unicode has the row's id in common with others.
     if (left === null) return false;
     for (const [, json, sequence] of items) if (parseItem(json).id === itemId) deleteItem.run(sequence);
-    if (left.record !== record) changeTurn.run(left.status, left.record, turn);
+    const isChanged = left.record !== record || left.status !== status;
+    if (isChanged) changeTurn.run(left.status, left.record, turn);
     return true;
   }
 }
