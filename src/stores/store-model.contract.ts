@@ -257,7 +257,8 @@ async function playCommit(
   const turn = Object.assign(chosen.turns.at(-1)!, outcome);
   if (joinsConversation(turn)) {
     chosen.session = { ...session, headTurnId: turn.id, servedBy: SERVED, updatedAt: 5000 };
-    chosen.places.set(turn.id, countPlaces([...turn.input, ...turn.output]));
+    // Its input was counted when it began, and keeps its places when some of it is deleted.
+    chosen.places.set(turn.id, chosen.places.get(turn.id)! + countPlaces(turn.output));
   }
   chosen.running = null;
   assert.deepEqual(await store.getTurn(OWNER, session.id, turn.id), turn);
