@@ -204,7 +204,9 @@ export function createSqliteStore(
 
   function deleteItem(owner: string, sessionId: string, itemId: string): boolean {
     const row = sessions.find(owner, sessionId);
-    return row !== undefined && items.remove(row[0], itemId);
+    if (row === undefined || !items.remove(row[0], itemId)) return false;
+    paths.forgetRead();
+    return true;
   }
 
   function readPath(row: SessionRow, { turnId, reach }: PathQuery): SessionPath {

@@ -8,6 +8,7 @@ import type { Session } from '../../conversation/session.ts';
 import { AppError } from '../../errors.ts';
 import type { PathTurn, PlacedItem, Reach } from '../store.ts';
 import type { Database } from './database.ts';
+import { createKnownTurns, type KnownTurn, type TurnName } from './known-turns.ts';
 import { parseItem } from './rows.ts';
 
 /** Where a path begins to be read: its newest turn. */
@@ -19,6 +20,8 @@ export interface PathEnd {
 
 type PathRow = [
   turn: number,
+  parent: number | null,
+  parentId: string | null,
   id: string,
   placesBefore: number,
   createdAt: number,
@@ -41,8 +44,18 @@ const PATH = `WITH RECURSIVE path (turn, parent, id, places_before, created_at, 
 
 /** The left join keeps the order of the walk, and turns without items. */
 const PATH_ITEMS = `${PATH}
-  SELECT path.turn, path.id, path.places_before, path.created_at, path.completed_at, i.output, i.json
+  SELECT path.turn, path.parent, (SELECT p.id FROM turns p WHERE p.sequence = path.parent), path.id,
+    path.places_before, path.created_at, path.completed_at, i.output, i.json
   FROM path LEFT JOIN items i ON i.turn = path.turn`;
+
+/** As the number of places to stop short of: only the first turn is read. */
+const ONE_TURN = Number.MAX_SAFE_INTEGER;
+
+/** What is remembered of turns that were read, in characters of their JSON: the windows of a thousand sessions. */
+const KNOWN_CHARACTERS = 8 * 1024 * 1024;
+
+/** Longer paths are not read for a window, and would drive out all that is. */
+const REMEMBERED_TURNS = 200;
 
 /** Further parameters: ?3 the item's sequence number to go on from, ?4 the limit. */
 const placedItems = (comparison: '>' | '<', order: 'asc' | 'desc') => `${PATH}
@@ -74,6 +87,7 @@ const ANCESTOR_BY_PLACE = `WITH RECURSIVE climb (turn, parent, jump, places_befo
   SELECT turn, places_before + places FROM climb WHERE places_before <= ?2`;
 
 export function createSqlitePaths(database: Database) {
+  const known = createKnownTurns(KNOWN_CHARACTERS);
   const pathItems = database.prepare<PathRow>(PATH_ITEMS);
   const oldestPlaced = database.prepare<PlacedRow>(placedItems('>', 'asc'));
   const newestPlaced = database.prepare<PlacedRow>(placedItems('<', 'desc'));
@@ -84,25 +98,52 @@ export function createSqlitePaths(database: Database) {
      WHERE i.id = ? AND t.session = ? AND i.placed = 1`,
   );
 
-  return { read, pageOfItems };
+  return { read, pageOfItems, forgetRead: known.forgetAll };
 
-  /** The end of the path, newest turn first, as `Reach` says. */
-  function read(end: PathEnd | null, reach: Reach, session: Session): PathTurn[] {
+  /**
+   * The end of the path, newest turn first, as `Reach` says. Mostly all but the newest turn is known; where more is not,
+   * the rest is read at once.
+   */
+  function read(end: (PathEnd & TurnName) | null, reach: Reach, session: Session): PathTurn[] {
     const wanted = (reach.places ?? session.memoryLimit ?? reach.defaultPlaces) - reach.taken;
     const path: PathTurn[] = [];
     if (end === null || wanted <= 0) return path;
-    let current: PathTurn | undefined;
-    let currentTurn: number | undefined;
-    for (const row of pathItems.all(end.sequence, end.places - wanted)) {
-      const [turn, id, placesBefore, createdAt, completedAt, output, json] = row;
-      if (current === undefined || turn !== currentTurn) {
-        current = { id, placesBefore, input: [], output: [], createdAt, completedAt };
-        currentTurn = turn;
-        path.push(current);
-      }
-      if (json !== null) (output ? current.output : current.input).push(parseItem(json));
+    const floor = end.places - wanted;
+    let unknown = 0;
+    for (let next: TurnName | null = end; next !== null; ) {
+      const found = known.find(next);
+      if (found === undefined) unknown += 1;
+      const turns: readonly KnownTurn[] =
+        found === undefined ? readFrom(next, unknown === 1 ? ONE_TURN : floor) : [found];
+      for (const { turn } of turns) path.push(turn);
+      const last: KnownTurn | undefined = turns.at(-1);
+      if (last === undefined || last.turn.placesBefore <= floor) return path;
+      next = last.parent;
     }
     return path;
+  }
+
+  /** @param floor of how many places the path stops short */
+  function readFrom({ sequence }: TurnName, floor: number): KnownTurn[] {
+    const read: { sequence: number; known: KnownTurn; characters: number }[] = [];
+    for (const row of pathItems.all(sequence, floor)) {
+      const [number, parent, parentId, id, placesBefore, createdAt, completedAt, output, json] = row;
+      let last = read.at(-1);
+      if (last?.sequence !== number) {
+        const turn = { id, placesBefore, input: [], output: [], createdAt, completedAt };
+        const before = parent === null || parentId === null ? null : { sequence: parent, id: parentId };
+        last = { sequence: number, known: { turn, parent: before }, characters: 0 };
+        read.push(last);
+      }
+      if (json === null) continue;
+      const { turn } = last.known;
+      (output ? turn.output : turn.input).push(parseItem(json));
+      last.characters += json.length;
+    }
+    if (read.length <= REMEMBERED_TURNS) {
+      for (const one of read) known.remember(one.sequence, one.known, one.characters);
+    }
+    return read.map((one) => one.known);
   }
 
   /**
