@@ -21,6 +21,8 @@ export interface Database {
   execute(sql: string): void;
   /** Runs `work` in one write transaction, which is rolled back if `work` or the commit throws. */
   transaction<Result>(work: () => Result): Result;
+  /** Has this called whenever a transaction was rolled back: what was read in it may never have been. */
+  onRollback(forget: () => void): void;
   close(): void;
 }
 
@@ -41,7 +43,15 @@ export function openDatabase(path: string): Database {
   const commit = connection.prepare('COMMIT');
   const rollback = connection.prepare('ROLLBACK');
 
-  return { prepare, execute: (sql) => connection.exec(sql), transaction, close: () => connection.close() };
+  const afterRollback: (() => void)[] = [];
+
+  return {
+    prepare,
+    execute: (sql) => connection.exec(sql),
+    transaction,
+    onRollback: (forget) => afterRollback.push(forget),
+    close: () => connection.close(),
+  };
 
   function prepare<Row extends readonly Value[]>(sql: string): Statement<Row> {
     return connection.prepare(sql) as unknown as Statement<Row>;
@@ -56,6 +66,7 @@ export function openDatabase(path: string): Database {
     } catch (error) {
       // Some errors, a full disk among them, have rolled back already.
       if (connection.isTransaction) rollback.run();
+      for (const forget of afterRollback) forget();
       throw error;
     }
   }

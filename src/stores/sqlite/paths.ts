@@ -88,6 +88,7 @@ const ANCESTOR_BY_PLACE = `WITH RECURSIVE climb (turn, parent, jump, places_befo
 
 export function createSqlitePaths(database: Database) {
   const known = createKnownTurns(KNOWN_CHARACTERS);
+  database.onRollback(known.forgetAll);
   const pathItems = database.prepare<PathRow>(PATH_ITEMS);
   const oldestPlaced = database.prepare<PlacedRow>(placedItems('>', 'asc'));
   const newestPlaced = database.prepare<PlacedRow>(placedItems('<', 'desc'));
