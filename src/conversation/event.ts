@@ -44,6 +44,8 @@ export interface AnswerFrame {
   ends: boolean;
   /** Whether it says what was used, and nothing else. */
   isUsage: boolean;
+  /** Whether it shows something that no event tells of: sound, or another of several answers. */
+  showsMore: boolean;
 }
 
 /** What is known of a call before it is sure that the model has got to its end. */

@@ -167,7 +167,7 @@ test('errors come in the envelope, and somebody else’s session is a missing on
       'messages[0].role',
       'unsupported_parameter',
     ],
-    [{ messages: [user('x')], n: 2 }, 'n', 'unsupported_parameter'],
+    [{ messages: [user('x')], n: 2, session_id: session }, 'n', 'unsupported_parameter'],
     [{ messages: [user('x')], stream: 'yes' }, 'stream', 'invalid_request'],
     [
       { messages: [user('x'), { role: 'assistant', content: 'y' }], session_id: session },

@@ -202,3 +202,26 @@ test('where another can only answer anew, the stream ends with an error, unless 
   const frames = await streamed({ model: 'anew' });
   assert.deepEqual([contentsOf(frames), frames.at(-1)], ['One two three', '[DONE]']);
 });
+
+test('several answers are those of the provider, and nobody else goes on with them', async () => {
+  const choices = [0, 1].map((index) => ({ index, message: { content: `${index}` }, finish_reason: 'stop' }));
+  const body = JSON.stringify({ choices });
+  double.respond({ raw: [body], contentType: 'application/json' });
+  assert.equal(await (await complete({ n: 2 })).text(), body);
+  assert.equal(double.last.body['n'], 2);
+
+  const piece = (index: number, content: string | null) =>
+    chunk(
+      content === null ? {} : { content },
+      {},
+      { index, finish_reason: content === null ? 'stop' : null },
+    );
+  const said = [piece(1, 'B'), piece(0, 'A'), piece(1, 'b'), piece(0, null), piece(1, null)];
+  double.respond(stream(...said, '[DONE]'));
+  assert.deepEqual(await streamed({ n: 2 }), [...said, '[DONE]']);
+
+  double.respond(stream(...said.slice(0, 3)));
+  const broken = await streamed({ n: 2, model: 'first/several' });
+  assert.deepEqual(broken.slice(0, -1), said.slice(0, 3));
+  assert.equal(JSON.parse(broken.at(-1) ?? '').error.code, 'provider_error');
+});

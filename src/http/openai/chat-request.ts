@@ -36,9 +36,10 @@ export function chatRequest(body: Fields, sessionHeader: string | undefined): Ch
   const messages = fields.list('messages');
   if (messages === undefined || messages.length === 0) throw wrong('messages', 'must have a message in it');
   const store = fields.flag('store') ?? false;
-  const n = fields.integer('n', { min: 1, max: 128 }) ?? 1;
-  if (n !== 1) throw unsupported('n', 'one answer is made at a time');
   const named = sessionHeader ?? fields.text('session_id');
+  const n = fields.integer('n', { min: 1, max: 128 }) ?? 1;
+  if (n !== 1 && (store || named !== undefined))
+    throw unsupported('n', 'a turn that is stored has one answer');
   const options = Object.fromEntries(Object.entries(body).filter(([name]) => !OWN.has(name)));
   const common = {
     model: modelOf(body),

@@ -74,7 +74,7 @@ function readAnswer(text: string, context: AnswerContext): ProviderEvent[] | Pro
     model: nonEmpty(answer.model) ?? context.model,
   });
   if (!context.tellsFrames) return events;
-  return [{ type: 'frame', frame: { data: text, ends: true, isUsage: false } }, ...events];
+  return [{ type: 'frame', frame: { data: text, ends: true, isUsage: false, showsMore: false } }, ...events];
 }
 
 /** The events of a whole message, and of what came with it. @param reason null where nothing was said */

@@ -102,6 +102,15 @@ test('a frame that shows something else than text is told at once', () => {
   const reader = createChatStream({ ...context, tellsFrames: true });
   for (const frame of frames) {
     reader.push(Buffer.from(`data: ${frame}\n\n`));
-    assert.deepEqual(reader.take(), [{ type: 'frame', frame: { data: frame, ends: false, isUsage: false } }]);
+    assert.deepEqual(reader.take(), [
+      { type: 'frame', frame: { data: frame, ends: false, isUsage: false, showsMore: true } },
+    ]);
   }
+});
+
+test('what goes along with text does not keep another from going on with it', () => {
+  const delta = { content: 'a', annotations: [{ type: 'url_citation' }], reasoning_details: [{ text: 'b' }] };
+  const { events } = read([JSON.stringify(choice(delta)), JSON.stringify(choice({}, 'stop'))], true);
+  const frames = events.flatMap((event) => (event.type === 'frame' ? [event.frame.showsMore] : []));
+  assert.deepEqual(frames, [false, false]);
 });

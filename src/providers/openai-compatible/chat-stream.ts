@@ -1,12 +1,14 @@
 /** Reads a streamed answer: server-sent events, in any split of bytes, to the provider's events. */
 
 import { createParser, type ParseError } from 'eventsource-parser';
+import type { AnswerFrame } from '../../conversation/event.ts';
 import type { FinishReason } from '../../conversation/turn.ts';
 import type { Usage } from '../../conversation/usage.ts';
 import { ProviderError, type ProviderEvent, type ProviderFailure } from '../provider.ts';
 import type { AnswerContext, AnswerReader } from './answer-reader.ts';
 import {
   firstChoice,
+  isOfSeveral,
   nonEmpty,
   parseAnswer,
   readFinishReason,
@@ -96,10 +98,11 @@ export function createChatStream(context: AnswerContext): AnswerReader {
     const made = events;
     events = told;
     if (state !== 'open') return;
-    held.push(frameOf(data, answer), ...made);
+    const frame = frameOf(data, answer);
+    held.push({ type: 'frame', frame }, ...made);
     heldCharacters += data.length;
     // The frames of a call are told with the call: one that was begun for the caller could not be made anew.
-    if (pieces.size === 0 && (made.length > 0 || saysMore(answer))) release();
+    if (pieces.size === 0 && (made.length > 0 || frame.showsMore)) release();
     else if (heldCharacters > MAX_HELD_CHARACTERS) tooLarge();
   }
 
@@ -188,29 +191,16 @@ export function createChatStream(context: AnswerContext): AnswerReader {
   }
 }
 
-/** What of a delta becomes events, or shows nothing by itself. */
-const READ = new Set([
-  'role',
-  'content',
-  'refusal',
-  'reasoning',
-  'reasoning_content',
-  'tool_calls',
-  'function_call',
-]);
+/** What a model may say beside text, in OpenAI's words and in OpenRouter's. */
+const NO_TEXT = ['audio', 'images'] as const;
 
-/** Whether the frame shows something that is not read here, such as sound. */
-function saysMore(answer: WireAnswer): boolean {
-  const delta = Object.entries(firstChoice(answer)?.delta ?? {});
-  return delta.some(([name, value]) => !READ.has(name) && isFilled(value));
+function showsMore(answer: WireAnswer): boolean {
+  const delta = firstChoice(answer)?.delta;
+  return isOfSeveral(answer) || NO_TEXT.some((name) => Object.keys(Object(delta?.[name])).length > 0);
 }
 
-function isFilled(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && Object.keys(value).length > 0;
-}
-
-function frameOf(data: string, answer: WireAnswer): ProviderEvent {
+function frameOf(data: string, answer: WireAnswer): AnswerFrame {
   const isUsage = Array.isArray(answer.choices) && answer.choices.length === 0 && Boolean(answer.usage);
   const ends = nonEmpty(firstChoice(answer)?.finish_reason) !== null;
-  return { type: 'frame', frame: { data, ends, isUsage } };
+  return { data, ends, isUsage, showsMore: showsMore(answer) };
 }

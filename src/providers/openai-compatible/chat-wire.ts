@@ -32,6 +32,9 @@ export interface WireMessage {
   tool_calls?: unknown;
   /** What `tool_calls` was before it could hold more than one. */
   function_call?: unknown;
+  /** Not read, but known to be there. */
+  audio?: unknown;
+  images?: unknown;
 }
 
 export interface WireToolCall {
@@ -58,6 +61,11 @@ export function firstChoice({ choices }: WireAnswer): WireChoice | null {
   if (typeof choice !== 'object' || choice === null) return null;
   const { index } = choice as WireChoice;
   return typeof index === 'number' && index !== 0 ? null : choice;
+}
+
+/** Whether there is a choice beside the first, as where the caller asked for several. */
+export function isOfSeveral({ choices }: WireAnswer): boolean {
+  return Array.isArray(choices) && choices.some((choice: unknown) => Number(Object(choice).index ?? 0) > 0);
 }
 
 /** The text, or null where there is none. */
