@@ -84,7 +84,7 @@ interface StartedCompletion {
 }
 
 async function start(
-  { model, stream, sessionId, stored, instructions, input, messages, options }: ChatRequest,
+  { model, stream, place, instructions, input, messages, options }: ChatRequest,
   { id, owner, allowance, headers, body }: FastifyRequest,
   { sessions, turns, idempotencySeconds }: Rooms,
 ): Promise<StartedCompletion> {
@@ -100,26 +100,33 @@ async function start(
     requestId: id,
     ...(instructions === undefined ? {} : { instructions }),
     ...(messages === null ? {} : { messages }),
-    ...(stored === null ? {} : { asked: ASKED_COMPLETION }),
   };
-  if (sessionId === null && stored === null) {
-    return { started: await turns.startUnstored({ ...common, takesFrames: true }), sessionId };
+  if (place.kind === 'nowhere') {
+    return { started: await turns.startUnstored({ ...common, takesFrames: true }), sessionId: null };
   }
   // How the answer is delivered is no part of what is asked.
   const { stream: _, stream_options: __, ...words } = Object(body) as Record<string, unknown>;
-  const key = libraryKey(headers, `completions of ${sessionId}`, words, idempotencySeconds);
-  const place =
-    sessionId === null
-      ? await sessions.create(owner, sessionForCompletion(stored?.metadata ?? {}), key)
-      : { session: { id: sessionId }, replayed: true };
-  const inSession = { sessionId: place.session.id, parentTurnId: undefined, onBusy: 'queue', key } as const;
-  try {
-    return { started: await turns.start({ ...common, ...inSession }), sessionId: place.session.id };
-  } catch (error) {
-    if (!place.replayed) await sessions.delete(owner, place.session.id);
-    if (!(error instanceof AppError) || error.code !== 'session_not_found') throw error;
-    throw new AppError('session_not_found', { param: 'session_id' });
+  const target = place.kind === 'own' ? 'completions' : `completions of ${place.id}`;
+  const key = libraryKey(headers, target, words, idempotencySeconds);
+  const inSession = { ...common, parentTurnId: undefined, onBusy: 'queue', key } as const;
+  if (place.kind === 'session') {
+    const started = await turns.start({ ...inSession, sessionId: place.id }).catch(withParam);
+    return { started, sessionId: place.id };
   }
+  const { session, replayed } = await sessions.create(owner, sessionForCompletion(place.metadata), key);
+  try {
+    const started = await turns.start({ ...inSession, sessionId: session.id, asked: ASKED_COMPLETION });
+    return { started, sessionId: session.id };
+  } catch (error) {
+    if (!replayed) await sessions.delete(owner, session.id);
+    throw error;
+  }
+}
+
+/** Says which field has named the session that is not there. */
+function withParam(error: unknown): never {
+  const isMissing = error instanceof AppError && error.code === 'session_not_found';
+  throw isMissing ? new AppError('session_not_found', { param: 'session_id' }) : error;
 }
 
 /** The answer as the provider wrote it, taken from the turn as it comes: its log does not keep what is very large. */

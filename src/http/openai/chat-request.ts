@@ -12,10 +12,7 @@ export interface ChatRequest {
   model: string | null;
   stream: boolean;
   includesUsage: boolean;
-  /** The session that it is a turn of; null for a completion that brings its conversation along. */
-  sessionId: string | null;
-  /** What a completion in no session is stored with; null for one that is not stored. */
-  stored: { metadata: Record<string, string> } | null;
+  place: CompletionPlace;
   /** Left out, the session's. */
   instructions: string | undefined;
   input: readonly Item[];
@@ -24,6 +21,12 @@ export interface ChatRequest {
   /** Everything that is the provider's, as it came. */
   options: Fields;
 }
+
+/** Where a completion is made: nowhere, if it is not stored; in a session of its own; or in the one that is named. */
+export type CompletionPlace =
+  | { kind: 'nowhere' }
+  | { kind: 'own'; metadata: Record<string, string> }
+  | { kind: 'session'; id: string };
 
 /** What is read here and is no matter of the provider's. */
 export const CHAT_FIELDS = ['model', 'messages', 'stream', 'session_id', 'store'] as const;
@@ -49,17 +52,19 @@ export function chatRequest(body: Fields, sessionHeader: string | undefined): Ch
     options,
   };
   if (named === undefined) {
-    const stored = store ? { metadata: givenMetadata(body) } : null;
+    const place: CompletionPlace = store
+      ? { kind: 'own', metadata: givenMetadata(body) }
+      : { kind: 'nowhere' };
     // What is stored is to be found again, and what is not reaches the provider all the same.
     const input = chatItems(messages, store);
     // Where a completion is stored here, its provider has nothing to store.
     if (store) delete options['metadata'];
-    return { ...common, sessionId: null, stored, instructions: undefined, input, messages };
+    return { ...common, place, instructions: undefined, input, messages };
   }
   const { instructions, rest } = splitInstructions(messages);
   const fresh = newMessages(rest);
   const input = chatItems(fresh, true, messages.length - fresh.length);
   if (input.length === 0) throw wrong('messages', 'must have a message after the last one of the assistant');
-  const sessionId = sessionOfId(named) ?? named;
-  return { ...common, sessionId, stored: null, instructions, input, messages: null };
+  const place: CompletionPlace = { kind: 'session', id: sessionOfId(named) ?? named };
+  return { ...common, place, instructions, input, messages: null };
 }
